@@ -1,0 +1,21 @@
+"""The errors a user can meet: each says what is wrong, what was found, and what to do."""
+
+
+class AlbertError(ValueError):
+    """Something the user gave cannot be used; the message names it and the remedy."""
+
+
+class ConfigError(AlbertError):
+    """A configuration field, or a combination of fields, is not valid."""
+
+
+class CheckpointError(AlbertError):
+    """A checkpoint is missing, damaged, incomplete or of another model."""
+
+
+class InputError(AlbertError):
+    """The arguments of a model call do not fit the model."""
+
+
+class MissingPackageError(ImportError):
+    """An optional package is not installed; the message names the extra to install."""

@@ -1,0 +1,76 @@
+"""From what a user calls a model to a directory on this machine."""
+
+from pathlib import Path
+from typing import Any
+
+from albert_core.errors import CheckpointError, MissingPackageError
+
+# Only what the readers here open; never pickles, never code.
+PATTERNS = [
+    "*.json",
+    "*.safetensors",
+    "spiece.model",
+    "30k-clean.model",
+    "vocab.txt",
+]
+# Names from before models had an owner on the hub.
+OWNERLESS = tuple(
+    f"albert-{size}-{version}"
+    for size in ("base", "large", "xlarge", "xxlarge")
+    for version in ("v1", "v2")
+)
+
+
+def looks_like_path(name: str) -> bool:
+    """Whether a name can only mean a place on this machine."""
+    return name.startswith((".", "/", "~")) or "\\" in name or name.count("/") > 1
+
+
+def resolve(name_or_path: str | Path, **options: Any) -> Path:
+    """Find a checkpoint on this machine, or fetch it from the Hugging Face hub.
+
+    An existing path wins. Otherwise the name is taken for a hub name
+    ("albert/albert-base-v2", or the older "albert-base-v2"), which is looked up in the
+    cache and on the network.
+
+    Args:
+        name_or_path: A path or a hub name.
+        **options: `revision`, `cache_dir`, `force_download`, `local_files_only`,
+            `token` (all as `huggingface_hub.snapshot_download` has them) and
+            `subfolder`.
+
+    Raises:
+        CheckpointError: Neither a path nor a hub model of that name can be had.
+    """
+    subfolder = options.pop("subfolder", None) or ""
+    path = Path(name_or_path).expanduser()
+    if path.exists():
+        return path / subfolder
+    name = str(name_or_path)
+    if isinstance(name_or_path, Path) or looks_like_path(name):
+        raise CheckpointError(
+            f"{name} does not exist. Give the directory of a checkpoint, or a hub name "
+            f"such as 'albert/albert-base-v2'."
+        )
+    try:
+        import huggingface_hub
+    except ImportError as problem:
+        raise MissingPackageError(
+            f"{name} is not a directory here, and to look for it on the hub the "
+            f"package huggingface_hub is needed: pip install huggingface_hub"
+        ) from problem
+    if name in OWNERLESS:
+        name = f"albert/{name}"
+    given = {key: value for key, value in options.items() if value is not None}
+    try:
+        folder = huggingface_hub.snapshot_download(
+            name, allow_patterns=PATTERNS, **given
+        )
+    except (OSError, ValueError, huggingface_hub.errors.HfHubHTTPError) as problem:
+        reason = str(problem).strip().split("\n")[0]
+        raise CheckpointError(
+            f"{name_or_path!r} is neither a directory here nor a model that can be had "
+            f"from the hub or its cache: {reason} Check the name, the network, or give "
+            f"a directory."
+        ) from problem
+    return Path(folder) / subfolder

@@ -1,0 +1,43 @@
+"""ALBERT in JAX (Flax NNX), with Hugging Face's names, arguments and outputs."""
+
+from albert_core.config import AlbertConfig
+from albert_core.outputs import ModelOutput
+from albert_flax.models import (
+    FlaxAlbertForMaskedLM,
+    FlaxAlbertForMultipleChoice,
+    FlaxAlbertForPreTraining,
+    FlaxAlbertForQuestionAnswering,
+    FlaxAlbertForSequenceClassification,
+    FlaxAlbertForTokenClassification,
+    FlaxAlbertModel,
+)
+from albert_flax.outputs import (
+    FlaxAlbertForPreTrainingOutput,
+    FlaxBaseModelOutputWithPooling,
+    FlaxMaskedLMOutput,
+    FlaxMultipleChoiceModelOutput,
+    FlaxQuestionAnsweringModelOutput,
+    FlaxSequenceClassifierOutput,
+    FlaxTokenClassifierOutput,
+)
+from albert_flax.pretrained import FlaxAlbertPreTrainedModel
+
+__all__ = [
+    "AlbertConfig",
+    "FlaxAlbertForMaskedLM",
+    "FlaxAlbertForMultipleChoice",
+    "FlaxAlbertForPreTraining",
+    "FlaxAlbertForPreTrainingOutput",
+    "FlaxAlbertForQuestionAnswering",
+    "FlaxAlbertForSequenceClassification",
+    "FlaxAlbertForTokenClassification",
+    "FlaxAlbertModel",
+    "FlaxAlbertPreTrainedModel",
+    "FlaxBaseModelOutputWithPooling",
+    "FlaxMaskedLMOutput",
+    "FlaxMultipleChoiceModelOutput",
+    "FlaxQuestionAnsweringModelOutput",
+    "FlaxSequenceClassifierOutput",
+    "FlaxTokenClassifierOutput",
+    "ModelOutput",
+]

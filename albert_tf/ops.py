@@ -1,0 +1,435 @@
+"""What TensorFlow spells differently; its twins are in albert_torch and albert_flax."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from math import pi, sqrt
+from typing import Any
+
+import keras
+import tensorflow as tf
+from tensorflow import Tensor, einsum, reshape, tanh
+
+from albert_core import inputs
+from albert_core.config import AlbertConfig
+from albert_core.losses import IGNORED
+
+__all__ = ["einsum", "reshape", "tanh"]
+
+Modules = list
+
+
+class Named:
+    """Layers that are named after their attributes, and built when they are made.
+
+    So a variable's path is its Hugging Face name, and weights can be loaded before the
+    first call.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, keras.layers.Layer) and not value.built:
+            value.name = name
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                if isinstance(item, keras.layers.Layer) and not item.built:
+                    item.name = f"{name}_._{index}"
+        super().__setattr__(name, value)
+
+    def build(self, input_shape: Any = None) -> None:
+        """Build all layers inside; their sizes are known from the configuration."""
+        for layer in self._flatten_layers(include_self=False, recursive=False):
+            if not layer.built:
+                layer.build(input_shape)
+        self.built = True
+
+
+class Module(Named, keras.layers.Layer):
+    """A layer made of layers, which cast for themselves."""
+
+    def __init__(self) -> None:
+        super().__init__(autocast=False)
+        self._allow_non_tensor_positional_args = True
+
+
+@contextmanager
+def unlocked(layer: keras.layers.Layer) -> Iterator[None]:
+    """Let a built layer change what it holds; Keras does the same for its adapters."""
+    layer._tracker.unlock()
+    try:
+        yield
+    finally:
+        layer._tracker.lock()
+
+
+class Linear(keras.layers.Dense):
+    """A dense layer whose values come from `post_init` or from a checkpoint."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(outputs, kernel_initializer="zeros")
+        self.inputs = inputs
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the variables."""
+        super().build((None, self.inputs))
+
+
+class Embedding(keras.layers.Embedding):
+    """A table whose values come from `post_init` or from a checkpoint.
+
+    The row of padding gets no gradient.
+    """
+
+    def __init__(self, rows: int, width: int, padding: int | None = None) -> None:
+        super().__init__(rows, width, embeddings_initializer="zeros")
+        self.padding = padding
+
+    def call(self, ids: Any) -> Tensor:
+        """Look ids up."""
+        ids = tf.convert_to_tensor(ids)
+        rows = super().call(ids)
+        if self.padding is None:
+            return rows
+        padded = tf.equal(ids, tf.cast(self.padding, ids.dtype))[..., None]
+        return tf.where(padded, tf.stop_gradient(rows), rows)
+
+
+class LayerNorm(keras.layers.LayerNormalization):
+    """A layer norm over the last axis."""
+
+    def __init__(self, width: int, epsilon: float) -> None:
+        super().__init__(epsilon=epsilon)
+        self.width = width
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the variables."""
+        super().build((None, self.width))
+
+
+# Set while `repeat` runs a group whose outputs will be computed again: (training, seed).
+_replayed: ContextVar[tuple[bool, Iterator[Tensor]] | None] = ContextVar(
+    "replayed", default=None
+)
+
+
+class Dropout(keras.layers.Dropout):
+    """Dropout that, computed again for the backward pass, drops the same again."""
+
+    def call(self, x: Any, training: bool | None = None) -> Tensor:
+        """Drop in training, keep all otherwise."""
+        replayed = _replayed.get()
+        if replayed is None:
+            return super().call(x, training)
+        training, seeds = replayed
+        if not training or self.rate == 0:
+            return x
+        return tf.nn.experimental.stateless_dropout(x, self.rate, next(seeds))
+
+
+def vector(module: keras.layers.Layer, size: int) -> Any:
+    """A bias that stands alone."""
+    return module.add_weight(shape=(size,), initializer="zeros", name="bias")
+
+
+def each(modules: list) -> Iterable[Any]:
+    """The modules of a list, in order."""
+    return modules
+
+
+def table_of(embedding: keras.layers.Embedding) -> Tensor:
+    """The weights of an embedding, [rows, width]."""
+    return tf.convert_to_tensor(embedding.embeddings)
+
+
+def constant(value: float, x: Tensor) -> Tensor:
+    """A number in the type of x; TensorFlow rounds Python's through float32."""
+    return tf.constant(value, x.dtype)
+
+
+def gelu(x: Tensor) -> Tensor:
+    """The exact gelu; TensorFlow's own is good to 5e-9 only, even in float64."""
+    return constant(0.5, x) * x * (1 + tf.math.erf(x * constant(sqrt(0.5), x)))
+
+
+def gelu_new(x: Tensor) -> Tensor:
+    """The tanh form of gelu, as Google computes it."""
+    inner = constant(sqrt(2 / pi), x) * (x + constant(0.044715, x) * x * x * x)
+    return constant(0.5, x) * x * (1 + tanh(inner))
+
+
+def quick_gelu(x: Tensor) -> Tensor:
+    """The sigmoid approximation of gelu."""
+    return x * tf.sigmoid(constant(1.702, x) * x)
+
+
+def linear(x: Tensor) -> Tensor:
+    """No activation."""
+    return x
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": gelu,
+    "gelu_new": gelu_new,
+    "gelu_pytorch_tanh": gelu_new,
+    "quick_gelu": quick_gelu,
+    "relu": tf.nn.relu,
+    "silu": tf.nn.silu,
+    "swish": tf.nn.silu,
+    "tanh": tanh,
+    "linear": linear,
+}
+
+
+def activation(name: str | Callable[..., Any]) -> Callable[..., Any]:
+    """The function that `hidden_act` names, or is."""
+    return name if callable(name) else ACTIVATIONS[name]
+
+
+def check_inputs(
+    config: AlbertConfig,
+    input_ids: Tensor | None,
+    token_type_ids: Tensor | None,
+    position_ids: Tensor | None,
+    inputs_embeds: Tensor | None,
+) -> None:
+    """Refuse inputs that do not fit the model, before a look-up fails obscurely.
+
+    Raises:
+        InputError: What does not fit, and what would. Inside a `tf.function` ids
+            outside their table raise `tf.errors.InvalidArgumentError` when it runs.
+    """
+    inputs.check_one_given(input_ids, inputs_embeds)
+    tokens = inputs_embeds if input_ids is None else input_ids
+    inputs.check_length(config, tokens.shape[1])
+    if inputs_embeds is not None:
+        inputs.check_width(config, inputs_embeds.shape[-1])
+    ids = {
+        "input_ids": input_ids,
+        "token_type_ids": token_type_ids,
+        "position_ids": position_ids,
+    }
+    for name, values in ids.items():
+        if values is None:
+            continue
+        if not tf.executing_eagerly():
+            size = getattr(config, inputs.TABLES[name])
+            message = f"{name} holds an id outside 0 to {size - 1}"
+            size = tf.cast(size, values.dtype)
+            tf.debugging.assert_non_negative(values, message)
+            tf.debugging.assert_less(values, size, message)
+        elif tf.size(values) > 0:
+            low, high = tf.reduce_min(values), tf.reduce_max(values)
+            inputs.check_range(config, name, int(low), int(high))
+
+
+def zeros_for(embedded: Tensor) -> Tensor:
+    """Segment 0 for every token of [batch, seq, width]."""
+    return tf.zeros(tf.shape(embedded)[:2], tf.int32)
+
+
+def positions_for(embedded: Tensor) -> Tensor:
+    """Positions from 0, [1, seq], for the tokens of [batch, seq, width]."""
+    return tf.range(tf.shape(embedded)[1])[None]
+
+
+def steps_for(query: Tensor, longest: int) -> Tensor:
+    """Row of the distance table for every pair of positions, [seq, seq]."""
+    positions = tf.range(tf.shape(query)[1])
+    return positions[:, None] - positions[None] + longest - 1
+
+
+def mask_to_bias(mask: Tensor | None, embedded: Tensor) -> Tensor | None:
+    """Turn a mask [batch, seq] into what is added to scores [batch, heads, seq, seq].
+
+    The lowest number swallows every score, so that a row without any real token attends
+    uniformly.
+    """
+    if mask is None:
+        return None
+    dtype = tf.float64 if embedded.dtype == tf.float64 else tf.float32
+    return (1 - tf.cast(mask, dtype))[:, None, None, :] * tf.constant(dtype.min, dtype)
+
+
+def spread_head_mask(
+    head_mask: Tensor | None, config: AlbertConfig, embedded: Tensor
+) -> Tensor | None:
+    """Turn a head mask [heads] or [layers, heads] into [layers, heads]."""
+    if head_mask is None:
+        return None
+    shape = (config.num_hidden_layers, config.num_attention_heads)
+    return tf.broadcast_to(tf.cast(head_mask, embedded.dtype), shape)
+
+
+def pick_heads(row: Tensor | None, heads: tuple[int, ...]) -> Tensor | None:
+    """The entries of a head mask for the heads that pruning left."""
+    return None if row is None else tf.gather(row, heads)
+
+
+def split_heads(x: Tensor, width: int) -> Tensor:
+    """[batch, seq, heads * width] to [batch, seq, heads, width]."""
+    shape = tf.shape(x)
+    return reshape(x, (shape[0], shape[1], x.shape[-1] // width, width))
+
+
+def merge_heads(x: Tensor) -> Tensor:
+    """[batch, seq, heads, width] to [batch, seq, heads * width]."""
+    shape = tf.shape(x)
+    return reshape(x, (shape[0], shape[1], x.shape[-2] * x.shape[-1]))
+
+
+def attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: Tensor | None,
+    relative: Tensor | None,
+    head_mask: Tensor | None,
+    dropout: Dropout,
+    output_attentions: bool,
+    implementation: str | None,
+) -> tuple[Tensor, Tensor | None]:
+    """Attention over [batch, seq, heads, width].
+
+    Args:
+        query: [batch, seq, heads, width]; key and value too.
+        key: See query.
+        value: See query.
+        bias: Added to the scores, [batch, 1, 1, seq].
+        relative: Position scores, [batch, heads, seq, seq].
+        head_mask: [heads], 1 to keep a head.
+        dropout: For the probabilities.
+        output_attentions: Return the probabilities.
+        implementation: TensorFlow has one only.
+    """
+    scores = einsum("bqhd,bkhd->bhqk", query, key) / sqrt(query.shape[-1])
+    if relative is not None:
+        scores = scores + relative
+    if scores.dtype != tf.float64:
+        scores = tf.cast(scores, tf.float32)
+    if bias is not None:
+        scores = scores + bias
+    weights = dropout(tf.cast(tf.nn.softmax(scores), value.dtype))
+    if head_mask is not None:
+        weights = weights * head_mask[:, None, None]
+    context = einsum("bhqk,bkhd->bqhd", weights, value)
+    return context, weights if output_attentions else None
+
+
+def repeat(
+    group: keras.layers.Layer,
+    times: int,
+    hidden: Tensor,
+    bias: Tensor | None,
+    head_mask: Tensor | None,
+    output_attentions: bool,
+    output_hidden_states: bool,
+    recompute: bool,
+) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Run a group of layers several times, its output being its next input.
+
+    Args:
+        group: Takes and returns [batch, seq, hidden], and attention probabilities.
+        times: Number of layers that share the group.
+        hidden: [batch, seq, hidden].
+        bias: See `attend`.
+        head_mask: [times, heads].
+        output_attentions: Return the probabilities of every call.
+        output_hidden_states: Return the output of every call.
+        recompute: Keep only the calls' inputs for the backward pass.
+
+    Returns:
+        The last output, all outputs, all probabilities.
+    """
+    states: tuple[Tensor, ...] = ()
+    attentions: tuple[Tensor, ...] = ()
+    for index in range(times):
+        row = None if head_mask is None else head_mask[index]
+        # Probabilities are an output, so there is nothing to gain where they are asked.
+        if recompute and not output_attentions:
+            hidden, weights = _recomputed(group, bias, row)(hidden), ()
+        else:
+            hidden, weights = group(hidden, bias, row, output_attentions)
+        states = (*states, hidden) if output_hidden_states else ()
+        attentions = (*attentions, *weights) if output_attentions else ()
+    return hidden, states, attentions
+
+
+def _recomputed(group: Any, bias: Any, row: Any) -> Callable[[Tensor], Tensor]:
+    """A call of a group that keeps only its input for the backward pass."""
+    training = bool(group._get_call_context().get_value("training"))
+    drops = [x for x in group._flatten_layers() if getattr(x, "rate", 0) > 0]
+    seed = drops[0].seed_generator.next() if drops and training else None
+
+    def seeds() -> Iterator[Tensor]:
+        count = 0
+        while True:
+            yield tf.cast(seed, tf.int32) + tf.constant([0, count])
+            count += 1
+
+    def call(hidden: Tensor) -> Tensor:
+        token = _replayed.set((training, seeds()))
+        try:
+            return group(hidden, bias, row, False)[0]
+        finally:
+            _replayed.reset(token)
+
+    return tf.recompute_grad(call)
+
+
+def decode(hidden: Tensor, table: Tensor, bias: Tensor) -> Tensor:
+    """Score every entry of the vocabulary: [batch, seq, vocab]."""
+    table, bias = tf.cast(table, hidden.dtype), tf.cast(bias, hidden.dtype)
+    return tf.matmul(hidden, table, transpose_b=True) + bias
+
+
+def flatten_choices(x: Tensor | None) -> Tensor | None:
+    """[batch, choices, ...] to [batch * choices, ...]."""
+    return None if x is None else reshape(x, tf.concat([[-1], tf.shape(x)[2:]], 0))
+
+
+def choices_of(input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Any:
+    """The number of choices in [batch, choices, ...]."""
+    inputs.check_one_given(input_ids, inputs_embeds)
+    given = inputs_embeds if input_ids is None else input_ids
+    return length_of(given)
+
+
+def length_of(x: Tensor) -> Any:
+    """The second size of a tensor."""
+    return tf.shape(x)[1] if x.shape[1] is None else x.shape[1]
+
+
+def like(labels: Tensor, logits: Tensor) -> Tensor:
+    """Labels as numbers, in the type and shape of the logits."""
+    return reshape(tf.cast(labels, logits.dtype), tf.shape(logits))
+
+
+def is_integer(labels: Tensor) -> bool:
+    """Whether labels are class numbers."""
+    return not labels.dtype.is_floating
+
+
+def clip(labels: Tensor, highest: int) -> Tensor:
+    """Positions [batch] or [batch, 1] as [batch], from 0 to `highest`."""
+    labels = reshape(labels, (-1,))
+    return tf.clip_by_value(labels, 0, tf.cast(highest, labels.dtype))
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, ignored: int = IGNORED) -> Tensor:
+    """Mean negative log-likelihood over the labels that are not ignored."""
+    rows = reshape(logits, (-1, tf.shape(logits)[-1]))
+    labels = reshape(labels, (-1,))
+    counted = tf.not_equal(labels, tf.cast(ignored, labels.dtype))
+    classes = tf.where(counted, labels, tf.zeros_like(labels))
+    each_loss = tf.nn.sparse_softmax_cross_entropy_with_logits(classes, rows)
+    counted = tf.cast(counted, each_loss.dtype)
+    return tf.reduce_sum(each_loss * counted) / tf.reduce_sum(counted)
+
+
+def mean_squared_error(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean of the squared differences."""
+    return tf.reduce_mean(tf.square(logits - labels))
+
+
+def binary_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean loss of independent yes-or-no labels."""
+    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels, logits))

@@ -1,0 +1,420 @@
+"""Loading, saving and changing TensorFlow models; twins in albert_torch and _flax."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from albert_core import checkpoint as canonical
+from albert_core import loading, pruning, schema
+from albert_core.config import AlbertConfig
+from albert_core.errors import InputError
+from albert_core.initial import initial_value, resized_rows
+from albert_core.spelling import KERAS
+from albert_tf.ops import Embedding, Named, unlocked, vector
+
+_filled_later: ContextVar[bool] = ContextVar("filled_later", default=False)
+
+# The labels that each head takes, in the order in which `fit` may give them.
+LABELS = {
+    "ForPreTraining": ("labels", "sentence_order_label"),
+    "ForQuestionAnswering": ("start_positions", "end_positions"),
+}
+
+
+@contextmanager
+def filled_later() -> Iterator[None]:
+    """Build models without initial values, because a checkpoint brings them."""
+    token = _filled_later.set(True)
+    try:
+        yield
+    finally:
+        _filled_later.reset(token)
+
+
+@contextmanager
+def default_dtype(dtype: Any) -> Iterator[None]:
+    """Build layers with a Keras dtype policy, such as "float64" or "mixed_bfloat16"."""
+    before = keras.config.dtype_policy()
+    if dtype is not None:
+        keras.config.set_dtype_policy(dtype)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+class TFAlbertPreTrainedModel(Named, keras.Model):
+    """What all ALBERT models can do besides computing.
+
+    Attributes:
+        config: The configuration.
+        head: The key of `schema.HEADS` that a class is.
+    """
+
+    config_class = AlbertConfig
+    base_model_prefix = "albert"
+    main_input_name = "input_ids"
+    head = schema.BASE
+
+    def __init__(self, config: AlbertConfig, **options: Any) -> None:
+        # Variables have the path of their Hugging Face name, "albert/embeddings/...".
+        if self.head == schema.BASE:
+            options["name"] = self.base_model_prefix
+        super().__init__(**options)
+        config.validate()
+        self.config = config
+
+    def post_init(self) -> None:
+        """Make the variables, and draw initial values unless a checkpoint brings them."""
+        if self.head == schema.BASE:
+            self.build()
+        else:
+            Named.build(self)  # without a scope for the model itself
+        if not _filled_later.get():
+            own = [p.name for p in self._parameters_of_schema() if self._owns(p.name)]
+            self._initialise(own)
+
+    def _owns(self, name: str) -> bool:
+        # The encoder of a model with a head has drawn its values by itself.
+        return self.head == schema.BASE or not name.startswith(schema.PREFIX)
+
+    def _parameters_of_schema(self) -> tuple[schema.Parameter, ...]:
+        pools = self.base_model.pooler is not None
+        return schema.parameters(self.config, self.head, pools)
+
+    def _initialise(self, names: list[str]) -> None:
+        """Give parameters of the schema their initial values, by TensorFlow's seed."""
+        seed = int(tf.random.uniform((), maxval=2**31 - 1, dtype=tf.int32))
+        for parameter in self._parameters_of_schema():
+            if parameter.name in names:
+                value = initial_value(parameter, self.config.initializer_range, seed)
+                self._assign(parameter, value)
+
+    def _find(self, layer: str) -> Any:
+        """The layer at a path of the schema."""
+        found: Any = self
+        for part in layer.split("."):
+            found = found[int(part)] if part.isdecimal() else getattr(found, part)
+        return found
+
+    def _variable(self, parameter: schema.Parameter) -> Any:
+        return getattr(self._find(parameter.layer), KERAS.leaf(parameter))
+
+    def _assign(self, parameter: schema.Parameter, value: canonical.Array) -> None:
+        self._variable(parameter).assign(KERAS.turn(parameter, value))
+
+    def canonical_arrays(self) -> dict[str, canonical.Array]:
+        """All parameters as NumPy arrays, in canonical names and layout."""
+        return {
+            parameter.name: KERAS.turn(
+                parameter, np.asarray(self._variable(parameter).value)
+            )
+            for parameter in self._parameters_of_schema()
+        }
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | Path,
+        *model_args: Any,
+        config: AlbertConfig | None = None,
+        dtype: Any = None,
+        torch_dtype: Any = None,
+        device_map: Any = None,
+        output_loading_info: bool = False,
+        ignore_mismatched_sizes: bool = False,
+        **options: Any,
+    ) -> Any:
+        """Load a model from a directory or from the hub.
+
+        Args:
+            pretrained_model_name_or_path: A directory, or a hub name such as
+                "albert/albert-base-v2".
+            *model_args: Further arguments of the class.
+            config: Used in place of the checkpoint's.
+            dtype: A Keras dtype policy, such as "float64" or "mixed_bfloat16", or
+                "auto" for the number type of the checkpoint; by default the policy
+                that is set.
+            torch_dtype: The same, by its name in PyTorch.
+            device_map: A TensorFlow device such as "/GPU:0"; by default and for "auto"
+                TensorFlow chooses.
+            output_loading_info: Return (model, info), info naming what was missing.
+            ignore_mismatched_sizes: Draw new values for arrays of another shape.
+            **options: Fields of the configuration to change (`num_labels`, ...),
+                options of the hub (`revision`, `cache_dir`, `local_files_only`,
+                `token`, `force_download`, `subfolder`), and keywords of the class
+                (`add_pooling_layer`).
+
+        Raises:
+            CheckpointError: The checkpoint is damaged or does not fit.
+            ConfigError: The configuration is not valid.
+        """
+        name = pretrained_model_name_or_path
+        config, stored = loading.open_pretrained(name, config, options)
+        dtype = dtype or torch_dtype
+        if dtype == "auto":
+            dtype = next((stored.dtype(first) for first in stored), None)
+        device = None if device_map == "auto" else device_map
+        with tf.device(device), filled_later(), default_dtype(dtype):
+            model = cls(config, *model_args, **options)
+        parameters = {p.name: p for p in model._parameters_of_schema()}
+        wanted = {name: p.shape for name, p in parameters.items()}
+        found = loading.match(wanted, stored, cls.__name__, ignore_mismatched_sizes)
+        for target, source in found.sources.items():
+            model._assign(parameters[target], stored[source])
+        model._initialise(found.initialised)
+        found.report(cls.__name__, name)
+        return (model, found.info()) if output_loading_info else model
+
+    def save_pretrained(
+        self,
+        save_directory: str | Path,
+        saved_model: bool = False,
+        max_shard_size: int | str = "5GB",
+    ) -> None:
+        """Write `config.json` and `model.safetensors`, which every backend reads.
+
+        Args:
+            save_directory: Made if it is not there.
+            saved_model: Also export a SavedModel into its folder `saved_model/1`.
+            max_shard_size: Larger models are written as several files.
+        """
+        self.config.architectures = [type(self).__name__.removeprefix("TF")]
+        self.config.dtype = self.variable_dtype
+        arrays = self.canonical_arrays()
+        canonical.save(save_directory, self.config, arrays, max_shard_size)
+        if saved_model:
+            self.export(str(Path(save_directory) / "saved_model" / "1"))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the model, its inputs as keywords, in order, or in one dict or list."""
+        if args and isinstance(args[0], Mapping):
+            kwargs = {**args[0], **kwargs}
+            args = args[1:]
+        elif len(args) == 1 and isinstance(args[0], list | tuple):
+            nested = isinstance(args[0][0], list | tuple | int)
+            args = (tf.convert_to_tensor(args[0]),) if nested else tuple(args[0])
+        return super().__call__(*args, **kwargs)
+
+    @property
+    def base_model(self) -> Any:
+        """The encoder inside a model with a head, or the model itself."""
+        return getattr(self, self.base_model_prefix, self)
+
+    def num_parameters(
+        self, only_trainable: bool = False, exclude_embeddings: bool = False
+    ) -> int:
+        """Number of weights.
+
+        Args:
+            only_trainable: Leave frozen weights out.
+            exclude_embeddings: Leave the embedding tables out.
+        """
+        return sum(
+            parameter.size
+            for parameter in self._parameters_of_schema()
+            if (self._variable(parameter).trainable or not only_trainable)
+            and not (exclude_embeddings and "_embeddings." in parameter.name)
+        )
+
+    def get_input_embeddings(self) -> keras.layers.Layer:
+        """The word embeddings."""
+        return self.base_model.embeddings.word_embeddings
+
+    def set_input_embeddings(self, value: keras.layers.Layer) -> None:
+        """Put other word embeddings in place; the decoder follows."""
+        _replace(self.base_model.embeddings, "word_embeddings", value)
+
+    def get_output_embeddings(self) -> Any:
+        """The table that a masked language model decodes with, or None."""
+        predictions = getattr(self, "predictions", None)
+        if predictions is None:
+            return None
+        own = self.config.has_own_decoder
+        return predictions.decoder if own else self.get_input_embeddings()
+
+    def tie_weights(self) -> None:
+        """Nothing to do: a tied decoder reads the word embeddings at every call."""
+
+    def resize_token_embeddings(
+        self,
+        new_num_tokens: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        mean_resizing: bool = True,
+    ) -> keras.layers.Layer:
+        """Give the vocabulary another size; the decoder and its bias follow.
+
+        A model that was compiled must be compiled again.
+
+        Args:
+            new_num_tokens: The new size; None keeps it.
+            pad_to_multiple_of: Round the size up.
+            mean_resizing: Start new rows near the mean of the old ones.
+        """
+        size = loading.padded(self.config, new_num_tokens, pad_to_multiple_of)
+        if size != self.config.vocab_size:
+            self._resize(size, mean_resizing)
+        return self.get_input_embeddings()
+
+    def _resize(self, size: int, mean: bool) -> None:
+        seed = int(tf.random.uniform((), maxval=2**31 - 1, dtype=tf.int32))
+        arrays = self.canonical_arrays()
+        old = {p.name: p for p in self._parameters_of_schema()}
+        self.config.vocab_size = size
+        for name in [n for n in arrays if schema.base_name(n) in loading.VOCABULARY]:
+            deviation = self.config.initializer_range
+            arrays[name] = resized_rows(arrays[name], size, mean, deviation, seed)
+            parent, _, attribute = old[name].layer.rpartition(".")
+            if old[name].kind == "embedding":
+                padding = self._find(old[name].layer).padding
+                new = Embedding(size, self.config.embedding_size, padding)
+                _replace(self._find(parent), attribute, new)
+            else:
+                head = self._find(attribute)
+                head.vocab_size = size
+                with unlocked(head), head._open_name_scope():
+                    del head.bias
+                    head.bias = vector(head, size)
+        for parameter in self._parameters_of_schema():
+            if schema.base_name(parameter.name) in loading.VOCABULARY:
+                self._assign(parameter, arrays[parameter.name])
+
+    def prune_heads(self, heads_to_prune: Mapping[int, list[int]]) -> None:
+        """Cut attention heads for good; `config.pruned_heads` remembers them.
+
+        A model that was compiled must be compiled again.
+
+        Args:
+            heads_to_prune: Distinct block (group * inner_group_num + inner) -> heads.
+
+        Raises:
+            ConfigError: A block or head that is not there, or no head would be left.
+        """
+        config, arrays = pruning.prune(
+            self.config, self.canonical_arrays(), heads_to_prune
+        )
+        self.config.pruned_heads = config.pruned_heads
+        for group, inner in pruning.blocks(config):
+            layer = self.base_model.encoder.albert_layer_groups[group]
+            block = layer.albert_layers[inner]
+            _replace(block, "attention", type(block.attention)(self.config, group, inner))
+        for parameter in self._parameters_of_schema():
+            self._assign(parameter, arrays[parameter.name])
+
+    def gradient_checkpointing_enable(self, **_: Any) -> None:
+        """Keep only the layers' inputs for the backward pass: less memory, more time."""
+        self.base_model.encoder.gradient_checkpointing = True
+
+    def gradient_checkpointing_disable(self) -> None:
+        """Keep everything for the backward pass."""
+        self.base_model.encoder.gradient_checkpointing = False
+
+    @property
+    def is_gradient_checkpointing(self) -> bool:
+        """Whether the layers are computed again in the backward pass."""
+        return self.base_model.encoder.gradient_checkpointing
+
+    @property
+    def input_signature(self) -> dict[str, Any]:
+        """What an exported model takes: ids, mask and segments of any size."""
+        shape = (None,) * (3 if self.head == "ForMultipleChoice" else 2)
+        names = ("input_ids", "attention_mask", "token_type_ids")
+        return {name: tf.TensorSpec(shape, tf.int32, name) for name in names}
+
+    def export(self, filepath: str, *args: Any, **options: Any) -> None:
+        """Write a SavedModel (or another format that Keras exports) for serving.
+
+        Args:
+            filepath: Where to.
+            *args: As `keras.Model.export` has them.
+            **options: The same; `input_signature` defaults to the model's own.
+        """
+        options.setdefault("input_signature", [self.input_signature])
+        super().export(filepath, *args, **options)
+
+    def _labels(self) -> tuple[str, ...]:
+        return LABELS.get(self.head, ("labels",))
+
+    def _with_labels(self, data: Any) -> Any:
+        """Move targets among the inputs, where the model's own loss finds them."""
+        x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+        if y is None or self._compile_loss is not None:
+            return data
+        if not isinstance(x, Mapping):
+            x = {"input_ids": x}
+        if not isinstance(y, Mapping):
+            y = y if isinstance(y, tuple | list) else (y,)
+            if len(y) != len(self._labels()):
+                raise InputError(
+                    f"{type(self).__name__} takes the labels "
+                    f"{', '.join(self._labels())}, but fit was given {len(y)}. Give a "
+                    f"dict that names them."
+                )
+            y = dict(zip(self._labels(), y, strict=True))
+        return {**x, **y}, None, weight
+
+    def train_step(self, data: Any) -> Any:
+        """Learn from a batch, by the model's own loss unless `compile` names one."""
+        return super().train_step(self._with_labels(data))
+
+    def test_step(self, data: Any) -> Any:
+        """Judge a batch, by the model's own loss unless `compile` names one."""
+        return super().test_step(self._with_labels(data))
+
+    def predict_step(self, data: Any) -> Any:
+        """Run a batch; `predict` joins plain dicts."""
+        return dict(super().predict_step(data))
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """The model's own loss if the labels are among the inputs, else the compiled."""
+        if self._compile_loss is None and y_pred.loss is not None:
+            return y_pred.loss
+        if self._compile_loss is None:
+            raise InputError(
+                f"There is nothing to learn from: give {' and '.join(self._labels())} "
+                f"with the inputs, or a loss to compile()."
+            )
+        logits = y_pred.logits
+        return super().compute_loss(x, y, logits, sample_weight, training)
+
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> Any:
+        """The compiled metrics, of the logits."""
+        logits = y_pred.get("logits", y_pred)
+        return super().compute_metrics(x, y, logits, sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        """What `.keras` files keep besides the weights."""
+        return {"config": self.config.to_dict(), "pools": self.base_model.pooler is not None}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        """Build a model from `get_config`'s result."""
+        options = {}
+        if cls.head == schema.BASE:
+            options["add_pooling_layer"] = config["pools"]
+        return cls(AlbertConfig.from_dict(config["config"]), **options)
+
+
+def _replace(owner: Any, attribute: str, layer: keras.layers.Layer) -> None:
+    """Put a layer in the place of another one, which is forgotten."""
+    with unlocked(owner):
+        delattr(owner, attribute)
+        setattr(owner, attribute, layer)
+    if not layer.built:
+        with owner._open_name_scope():
+            layer.build()

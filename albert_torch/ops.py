@@ -1,0 +1,353 @@
+"""What PyTorch spells differently; its twins are in albert_tf and albert_flax."""
+
+from collections.abc import Callable, Iterable
+from math import sqrt
+from typing import Any
+
+import torch
+from torch import Tensor, einsum, nn, tanh
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+from albert_core import inputs
+from albert_core.config import AlbertConfig
+from albert_core.losses import IGNORED
+
+__all__ = ["einsum", "tanh"]
+
+Module = nn.Module
+Modules = nn.ModuleList
+
+
+class Linear(nn.Linear):
+    """A dense layer whose values come from `post_init` or from a checkpoint."""
+
+    def reset_parameters(self) -> None:
+        """Leave the memory untouched, so that loading holds one copy of the weights."""
+
+
+class Embedding(nn.Embedding):
+    """A table whose values come from `post_init` or from a checkpoint.
+
+    The row of padding gets no gradient.
+    """
+
+    def __init__(self, rows: int, width: int, padding: int | None = None) -> None:
+        super().__init__(rows, width, padding_idx=padding)
+
+    def reset_parameters(self) -> None:
+        """Leave the memory untouched, so that loading holds one copy of the weights."""
+
+
+class LayerNorm(nn.LayerNorm):
+    """A layer norm over the last axis."""
+
+    def __init__(self, width: int, epsilon: float) -> None:
+        super().__init__(width, eps=epsilon)
+
+
+Dropout = nn.Dropout
+
+
+def vector(size: int) -> nn.Parameter:
+    """A bias that stands alone."""
+    return nn.Parameter(torch.zeros(size))
+
+
+def each(modules: nn.ModuleList) -> Iterable[Any]:
+    """The modules of a list, in order."""
+    return modules
+
+
+def table_of(embedding: nn.Embedding) -> Tensor:
+    """The weights of an embedding, [rows, width]."""
+    return embedding.weight
+
+
+def gelu_new(x: Tensor) -> Tensor:
+    """The tanh form of gelu, as Google computes it."""
+    return functional.gelu(x, approximate="tanh")
+
+
+def quick_gelu(x: Tensor) -> Tensor:
+    """The sigmoid approximation of gelu."""
+    return x * torch.sigmoid(1.702 * x)
+
+
+def linear(x: Tensor) -> Tensor:
+    """No activation."""
+    return x
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": functional.gelu,
+    "gelu_new": gelu_new,
+    "gelu_pytorch_tanh": gelu_new,
+    "quick_gelu": quick_gelu,
+    "relu": functional.relu,
+    "silu": functional.silu,
+    "swish": functional.silu,
+    "tanh": tanh,
+    "linear": linear,
+}
+
+
+def activation(name: str | Callable[..., Any]) -> Callable[..., Any]:
+    """The function that `hidden_act` names, or is."""
+    return name if callable(name) else ACTIVATIONS[name]
+
+
+def check_inputs(
+    config: AlbertConfig,
+    input_ids: Tensor | None,
+    token_type_ids: Tensor | None,
+    position_ids: Tensor | None,
+    inputs_embeds: Tensor | None,
+) -> None:
+    """Refuse inputs that do not fit the model, before a look-up fails obscurely.
+
+    Raises:
+        InputError: What does not fit, and what would.
+    """
+    inputs.check_one_given(input_ids, inputs_embeds)
+    tokens = inputs_embeds if input_ids is None else input_ids
+    inputs.check_length(config, tokens.shape[1])  # pyright: ignore
+    if inputs_embeds is not None:
+        inputs.check_width(config, inputs_embeds.shape[-1])
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return
+    ids = {
+        "input_ids": input_ids,
+        "token_type_ids": token_type_ids,
+        "position_ids": position_ids,
+    }
+    for name, values in ids.items():
+        if values is None or values.numel() == 0 or values.is_meta:
+            continue
+        low, high = values.aminmax()
+        if values.device.type == "cpu":
+            inputs.check_range(config, name, int(low), int(high))
+        else:  # without waiting for the device
+            size = getattr(config, inputs.TABLES[name])
+            fits = (low >= 0) & (high < size)
+            torch._assert_async(fits, f"{name} holds an id outside 0 to {size - 1}")
+
+
+def zeros_for(embedded: Tensor) -> Tensor:
+    """Segment 0 for every token of [batch, seq, width]."""
+    return torch.zeros(embedded.shape[:2], dtype=torch.long, device=embedded.device)
+
+
+def positions_for(embedded: Tensor) -> Tensor:
+    """Positions from 0, [1, seq], for the tokens of [batch, seq, width]."""
+    return torch.arange(embedded.shape[1], device=embedded.device)[None]
+
+
+def steps_for(query: Tensor, longest: int) -> Tensor:
+    """Row of the distance table for every pair of positions, [seq, seq]."""
+    positions = torch.arange(query.shape[1], device=query.device)
+    return positions[:, None] - positions[None] + longest - 1
+
+
+def mask_to_bias(mask: Tensor | None, embedded: Tensor) -> Tensor | None:
+    """Turn a mask [batch, seq] into what is added to scores [batch, heads, seq, seq].
+
+    The lowest number swallows every score, so that a row without any real token attends
+    uniformly. None stands for a mask that hides nothing: attention is faster without.
+    """
+    if mask is None:
+        return None
+    if not torch.compiler.is_compiling() and not torch.jit.is_tracing():
+        if not mask.is_meta and bool((mask == 1).all()):
+            return None
+    dtype = torch.promote_types(embedded.dtype, torch.float32)
+    lowest = torch.finfo(dtype).min
+    return (1.0 - mask.to(dtype))[:, None, None, :] * lowest
+
+
+def spread_head_mask(
+    head_mask: Tensor | None, config: AlbertConfig, embedded: Tensor
+) -> Tensor | None:
+    """Turn a head mask [heads] or [layers, heads] into [layers, heads]."""
+    if head_mask is None:
+        return None
+    shape = (config.num_hidden_layers, config.num_attention_heads)
+    return head_mask.to(embedded.dtype).expand(shape)
+
+
+def pick_heads(row: Tensor | None, heads: tuple[int, ...]) -> Tensor | None:
+    """The entries of a head mask for the heads that pruning left."""
+    return None if row is None else row[list(heads)]
+
+
+def split_heads(x: Tensor, width: int) -> Tensor:
+    """[batch, seq, heads * width] to [batch, seq, heads, width]."""
+    return x.unflatten(-1, (-1, width))
+
+
+def merge_heads(x: Tensor) -> Tensor:
+    """[batch, seq, heads, width] to [batch, seq, heads * width]."""
+    return x.flatten(-2)
+
+
+def attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: Tensor | None,
+    relative: Tensor | None,
+    head_mask: Tensor | None,
+    dropout: nn.Dropout,
+    output_attentions: bool,
+    implementation: str | None,
+) -> tuple[Tensor, Tensor | None]:
+    """Attention over [batch, seq, heads, width].
+
+    The fused kernel serves every call that neither masks heads nor asks for the
+    probabilities, which it does not have.
+
+    Args:
+        query: [batch, seq, heads, width]; key and value too.
+        key: See query.
+        value: See query.
+        bias: Added to the scores, [batch, 1, 1, seq].
+        relative: Position scores, [batch, heads, seq, seq].
+        head_mask: [heads], 1 to keep a head.
+        dropout: For the probabilities.
+        output_attentions: Return the probabilities.
+        implementation: "eager" never takes the fused kernel.
+    """
+    if implementation != "eager" and head_mask is None and not output_attentions:
+        return _attend_fused(query, key, value, bias, relative, dropout), None
+    scores = einsum("bqhd,bkhd->bhqk", query, key) / sqrt(query.shape[-1])
+    if relative is not None:
+        scores = scores + relative
+    if bias is not None:
+        scores = scores + bias
+    wide = torch.promote_types(scores.dtype, torch.float32)
+    weights = dropout(torch.softmax(scores, -1, dtype=wide).to(value.dtype))
+    if head_mask is not None:
+        weights = weights * head_mask[:, None, None]
+    context = einsum("bhqk,bkhd->bqhd", weights, value)
+    return context, weights if output_attentions else None
+
+
+def _attend_fused(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: Tensor | None,
+    relative: Tensor | None,
+    dropout: nn.Dropout,
+) -> Tensor:
+    mask = bias if relative is None else relative if bias is None else bias + relative
+    if mask is not None:
+        # Half precision cannot hold the lowest float32.
+        mask = mask.clamp(min=torch.finfo(query.dtype).min).to(query.dtype)
+    context = functional.scaled_dot_product_attention(
+        query.transpose(1, 2),
+        key.transpose(1, 2),
+        value.transpose(1, 2),
+        attn_mask=mask,
+        dropout_p=dropout.p if dropout.training else 0.0,
+    )
+    return context.transpose(1, 2)
+
+
+def repeat(
+    group: nn.Module,
+    times: int,
+    hidden: Tensor,
+    bias: Tensor | None,
+    head_mask: Tensor | None,
+    output_attentions: bool,
+    output_hidden_states: bool,
+    recompute: bool,
+) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Run a group of layers several times, its output being its next input.
+
+    Args:
+        group: Takes and returns [batch, seq, hidden], and attention probabilities.
+        times: Number of layers that share the group.
+        hidden: [batch, seq, hidden].
+        bias: See `attend`.
+        head_mask: [times, heads].
+        output_attentions: Return the probabilities of every call.
+        output_hidden_states: Return the output of every call.
+        recompute: Keep only the calls' inputs for the backward pass.
+
+    Returns:
+        The last output, all outputs, all probabilities.
+    """
+    states: tuple[Tensor, ...] = ()
+    attentions: tuple[Tensor, ...] = ()
+    for index in range(times):
+        row = None if head_mask is None else head_mask[index]
+        inputs_of_call = (hidden, bias, row, output_attentions)
+        if recompute and group.training:
+            hidden, weights = checkpoint(group, *inputs_of_call, use_reentrant=False)
+        else:
+            hidden, weights = group(*inputs_of_call)
+        states = (*states, hidden) if output_hidden_states else ()
+        attentions = (*attentions, *weights) if output_attentions else ()
+    return hidden, states, attentions
+
+
+def decode(hidden: Tensor, table: Tensor, bias: Tensor) -> Tensor:
+    """Score every entry of the vocabulary: [batch, seq, vocab]."""
+    return functional.linear(hidden, table, bias)
+
+
+def flatten_choices(x: Tensor | None) -> Tensor | None:
+    """[batch, choices, ...] to [batch * choices, ...]."""
+    return None if x is None else x.flatten(0, 1)
+
+
+def choices_of(input_ids: Tensor | None, inputs_embeds: Tensor | None) -> int:
+    """The number of choices in [batch, choices, ...]."""
+    inputs.check_one_given(input_ids, inputs_embeds)
+    given = inputs_embeds if input_ids is None else input_ids
+    return length_of(given)  # pyright: ignore
+
+
+def length_of(x: Tensor) -> int:
+    """The second size of a tensor."""
+    return x.shape[1]
+
+
+def reshape(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """The same numbers in another shape."""
+    return x.reshape(shape)
+
+
+def like(labels: Tensor, logits: Tensor) -> Tensor:
+    """Labels as numbers, in the type and shape of the logits."""
+    return labels.to(logits.dtype).reshape(logits.shape)
+
+
+def is_integer(labels: Tensor) -> bool:
+    """Whether labels are class numbers."""
+    return not labels.is_floating_point()
+
+
+def clip(labels: Tensor, highest: int) -> Tensor:
+    """Positions [batch] or [batch, 1] as [batch], from 0 to `highest`."""
+    return labels.reshape(-1).clamp(0, highest)
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, ignored: int = IGNORED) -> Tensor:
+    """Mean negative log-likelihood over the labels that are not ignored."""
+    rows = logits.reshape(-1, logits.shape[-1])
+    return functional.cross_entropy(
+        rows, labels.reshape(-1).long(), ignore_index=ignored
+    )
+
+
+def mean_squared_error(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean of the squared differences."""
+    return functional.mse_loss(logits, labels)
+
+
+def binary_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean loss of independent yes-or-no labels."""
+    return functional.binary_cross_entropy_with_logits(logits, labels)
