@@ -269,9 +269,8 @@ class TFAlbertModel(TFAlbertPreTrainedModel):
         super().__init__(config)
         self.embeddings = AlbertEmbeddings(config)
         self.encoder = AlbertTransformer(config)
-        self.pooler = None
-        if add_pooling_layer:
-            self.pooler = Linear(config.hidden_size, config.hidden_size)
+        size = config.hidden_size
+        self.pooler = Linear(size, size) if add_pooling_layer else None
         self.post_init()
 
     def call(

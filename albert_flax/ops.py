@@ -1,0 +1,390 @@
+"""What JAX spells differently; its twins are in albert_torch and albert_tf."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from math import sqrt
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import Array
+from jax.numpy import einsum, reshape, tanh
+
+from albert_core import inputs
+from albert_core.config import AlbertConfig
+from albert_core.losses import IGNORED
+
+__all__ = ["einsum", "reshape", "tanh"]
+
+Module = nnx.Module
+
+
+def Modules(modules: list[nnx.Module]) -> nnx.Dict:
+    """A list of modules, under the keys "0", "1", ... that Hugging Face's trees have."""
+    return nnx.Dict({str(index): module for index, module in enumerate(modules)})
+
+
+class Linear(nnx.Linear):
+    """A dense layer whose values come from outside."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, rngs=nnx.Rngs(0))
+
+
+class Embedding(nnx.Embed):
+    """A table whose values come from outside.
+
+    The row of padding gets no gradient.
+    """
+
+    def __init__(self, rows: int, width: int, padding: int | None = None) -> None:
+        super().__init__(rows, width, rngs=nnx.Rngs(0))
+        self.padding = padding
+
+    def __call__(self, ids: Array) -> Array:
+        """Look ids up."""
+        rows = self.embedding[...][ids]
+        if self.padding is None:
+            return rows
+        padded = (ids == self.padding)[..., None]
+        return jnp.where(padded, jax.lax.stop_gradient(rows), rows)
+
+
+class LayerNorm(nnx.LayerNorm):
+    """A layer norm over the last axis, its variance from the centred values."""
+
+    def __init__(self, width: int, epsilon: float) -> None:
+        super().__init__(
+            width, epsilon=epsilon, use_fast_variance=False, rngs=nnx.Rngs(0)
+        )
+
+
+# The keys that dropout draws from while a call trains; none while it does not.
+_keys: ContextVar[Iterator[Array] | None] = ContextVar("keys", default=None)
+
+
+@contextmanager
+def dropout_keys(key: Array | None) -> Iterator[None]:
+    """Turn dropout on, drawing from a key, or off for None."""
+
+    def keys() -> Iterator[Array]:
+        count = 0
+        while True:
+            yield jax.random.fold_in(key, count)
+            count += 1
+
+    token = _keys.set(None if key is None else keys())
+    try:
+        yield
+    finally:
+        _keys.reset(token)
+
+
+class Dropout(nnx.Module):
+    """Dropout that is on inside `dropout_keys`."""
+
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+
+    def __call__(self, x: Array) -> Array:
+        """Drop in training, keep all otherwise."""
+        keys = _keys.get()
+        if keys is None or self.rate == 0:
+            return x
+        kept = jax.random.bernoulli(next(keys), 1 - self.rate, x.shape)
+        return jnp.where(kept, x / (1 - self.rate), 0)
+
+
+def vector(size: int) -> nnx.Param:
+    """A bias that stands alone."""
+    return nnx.Param(jnp.zeros(size))
+
+
+def each(modules: nnx.Dict) -> Iterable[Any]:
+    """The modules of a list, in order."""
+    return modules.values()
+
+
+def table_of(embedding: nnx.Embed) -> Array:
+    """The weights of an embedding, [rows, width]."""
+    return embedding.embedding[...]
+
+
+def gelu(x: Array) -> Array:
+    """The exact gelu."""
+    return jax.nn.gelu(x, approximate=False)
+
+
+def gelu_new(x: Array) -> Array:
+    """The tanh form of gelu, as Google computes it."""
+    return jax.nn.gelu(x, approximate=True)
+
+
+def quick_gelu(x: Array) -> Array:
+    """The sigmoid approximation of gelu."""
+    return x * jax.nn.sigmoid(1.702 * x)
+
+
+def linear(x: Array) -> Array:
+    """No activation."""
+    return x
+
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "gelu": gelu,
+    "gelu_new": gelu_new,
+    "gelu_pytorch_tanh": gelu_new,
+    "quick_gelu": quick_gelu,
+    "relu": jax.nn.relu,
+    "silu": jax.nn.silu,
+    "swish": jax.nn.silu,
+    "tanh": tanh,
+    "linear": linear,
+}
+
+
+def activation(name: str | Callable[..., Any]) -> Callable[..., Any]:
+    """The function that `hidden_act` names, or is."""
+    return name if callable(name) else ACTIVATIONS[name]
+
+
+def check_inputs(
+    config: AlbertConfig,
+    input_ids: Array | None,
+    token_type_ids: Array | None,
+    position_ids: Array | None,
+    inputs_embeds: Array | None,
+) -> None:
+    """Refuse inputs that do not fit the model, before a look-up clamps them silently.
+
+    Raises:
+        InputError: What does not fit, and what would. Inside a `jax.jit` of the
+            caller's ids cannot be looked at.
+    """
+    inputs.check_one_given(input_ids, inputs_embeds)
+    tokens = inputs_embeds if input_ids is None else input_ids
+    inputs.check_length(config, tokens.shape[1])  # pyright: ignore
+    if inputs_embeds is not None:
+        inputs.check_width(config, inputs_embeds.shape[-1])
+    check_ids(config, input_ids, token_type_ids, position_ids)
+
+
+def check_ids(
+    config: AlbertConfig,
+    input_ids: Array | None,
+    token_type_ids: Array | None,
+    position_ids: Array | None,
+) -> None:
+    """Refuse ids outside the tables that they look up.
+
+    Raises:
+        InputError: The id and the table.
+    """
+    ids = {
+        "input_ids": input_ids,
+        "token_type_ids": token_type_ids,
+        "position_ids": position_ids,
+    }
+    for name, values in ids.items():
+        if values is None or isinstance(values, jax.core.Tracer):
+            continue
+        values = np.asarray(values)
+        if values.size:
+            inputs.check_range(config, name, int(values.min()), int(values.max()))
+
+
+def zeros_for(embedded: Array) -> Array:
+    """Segment 0 for every token of [batch, seq, width]."""
+    return jnp.zeros(embedded.shape[:2], jnp.int32)
+
+
+def positions_for(embedded: Array) -> Array:
+    """Positions from 0, [1, seq], for the tokens of [batch, seq, width]."""
+    return jnp.arange(embedded.shape[1])[None]
+
+
+def steps_for(query: Array, longest: int) -> Array:
+    """Row of the distance table for every pair of positions, [seq, seq]."""
+    positions = jnp.arange(query.shape[1])
+    return positions[:, None] - positions[None] + longest - 1
+
+
+def mask_to_bias(mask: Array | None, embedded: Array) -> Array | None:
+    """Turn a mask [batch, seq] into what is added to scores [batch, heads, seq, seq].
+
+    The lowest number swallows every score, so that a row without any real token attends
+    uniformly.
+    """
+    if mask is None:
+        return None
+    dtype = jnp.promote_types(embedded.dtype, jnp.float32)
+    lowest = jnp.finfo(dtype).min
+    return (1 - mask.astype(dtype))[:, None, None, :] * lowest
+
+
+def spread_head_mask(
+    head_mask: Array | None, config: AlbertConfig, embedded: Array
+) -> Array | None:
+    """Turn a head mask [heads] or [layers, heads] into [layers, heads]."""
+    if head_mask is None:
+        return None
+    shape = (config.num_hidden_layers, config.num_attention_heads)
+    return jnp.broadcast_to(head_mask.astype(embedded.dtype), shape)
+
+
+def pick_heads(row: Array | None, heads: tuple[int, ...]) -> Array | None:
+    """The entries of a head mask for the heads that pruning left."""
+    return None if row is None else row[np.array(heads)]
+
+
+def split_heads(x: Array, width: int) -> Array:
+    """[batch, seq, heads * width] to [batch, seq, heads, width]."""
+    return reshape(x, (*x.shape[:2], -1, width))
+
+
+def merge_heads(x: Array) -> Array:
+    """[batch, seq, heads, width] to [batch, seq, heads * width]."""
+    return reshape(x, (*x.shape[:2], -1))
+
+
+def attend(
+    query: Array,
+    key: Array,
+    value: Array,
+    bias: Array | None,
+    relative: Array | None,
+    head_mask: Array | None,
+    dropout: Dropout,
+    output_attentions: bool,
+    implementation: str | None,
+) -> tuple[Array, Array | None]:
+    """Attention over [batch, seq, heads, width].
+
+    Args:
+        query: [batch, seq, heads, width]; key and value too.
+        key: See query.
+        value: See query.
+        bias: Added to the scores, [batch, 1, 1, seq].
+        relative: Position scores, [batch, heads, seq, seq].
+        head_mask: [heads], 1 to keep a head.
+        dropout: For the probabilities.
+        output_attentions: Return the probabilities.
+        implementation: JAX has one only, which XLA fuses.
+    """
+    scores = einsum("bqhd,bkhd->bhqk", query, key) / sqrt(query.shape[-1])
+    if relative is not None:
+        scores = scores + relative
+    scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
+    if bias is not None:
+        scores = scores + bias
+    weights = dropout(jax.nn.softmax(scores, -1).astype(value.dtype))
+    if head_mask is not None:
+        weights = weights * head_mask[:, None, None]
+    context = einsum("bhqk,bkhd->bqhd", weights, value)
+    return context, weights if output_attentions else None
+
+
+def repeat(
+    group: Callable[..., Any],
+    times: int,
+    hidden: Array,
+    bias: Array | None,
+    head_mask: Array | None,
+    output_attentions: bool,
+    output_hidden_states: bool,
+    recompute: bool,
+) -> tuple[Array, tuple[Array, ...], tuple[Array, ...]]:
+    """Run a group of layers several times, its output being its next input.
+
+    The group is compiled once, however often it runs.
+
+    Args:
+        group: Takes and returns [batch, seq, hidden], and attention probabilities.
+        times: Number of layers that share the group.
+        hidden: [batch, seq, hidden].
+        bias: See `attend`.
+        head_mask: [times, heads].
+        output_attentions: Return the probabilities of every call.
+        output_hidden_states: Return the output of every call.
+        recompute: Keep only the calls' inputs for the backward pass.
+
+    Returns:
+        The last output, all outputs, all probabilities.
+    """
+    keys = _keys.get()
+    key = None if keys is None else jax.random.split(next(keys), times)
+
+    def call(hidden: Array, step: tuple[Array | None, Array | None]) -> Any:
+        key, row = step
+        with dropout_keys(key):
+            hidden, weights = group(hidden, bias, row, output_attentions)
+        return hidden, (hidden if output_hidden_states else None, weights)
+
+    body = jax.checkpoint(call, prevent_cse=False) if recompute else call
+    hidden, (states, weights) = jax.lax.scan(body, hidden, (key, head_mask), times)
+    every = range(times)
+    all_states = tuple(states[i] for i in every) if output_hidden_states else ()
+    attentions = tuple(x[i] for i in every for x in weights if output_attentions)
+    return hidden, all_states, attentions
+
+
+def decode(hidden: Array, table: Array, bias: nnx.Param) -> Array:
+    """Score every entry of the vocabulary: [batch, seq, vocab]."""
+    return hidden @ table.T + bias[...]
+
+
+def flatten_choices(x: Array | None) -> Array | None:
+    """[batch, choices, ...] to [batch * choices, ...]."""
+    return None if x is None else reshape(x, (-1, *x.shape[2:]))
+
+
+def choices_of(input_ids: Array | None, inputs_embeds: Array | None) -> int:
+    """The number of choices in [batch, choices, ...]."""
+    inputs.check_one_given(input_ids, inputs_embeds)
+    given = inputs_embeds if input_ids is None else input_ids
+    return length_of(given)  # pyright: ignore
+
+
+def length_of(x: Array) -> int:
+    """The second size of a tensor."""
+    return x.shape[1]
+
+
+def like(labels: Array, logits: Array) -> Array:
+    """Labels as numbers, in the type and shape of the logits."""
+    return reshape(labels.astype(logits.dtype), logits.shape)
+
+
+def is_integer(labels: Array) -> bool:
+    """Whether labels are class numbers."""
+    return not jnp.issubdtype(labels.dtype, jnp.floating)
+
+
+def clip(labels: Array, highest: int) -> Array:
+    """Positions [batch] or [batch, 1] as [batch], from 0 to `highest`."""
+    return jnp.clip(reshape(labels, -1), 0, highest)
+
+
+def cross_entropy(logits: Array, labels: Array, ignored: int = IGNORED) -> Array:
+    """Mean negative log-likelihood over the labels that are not ignored."""
+    rows = jax.nn.log_softmax(reshape(logits, (-1, logits.shape[-1])), -1)
+    labels = reshape(labels, -1)
+    counted = labels != ignored
+    classes = jnp.where(counted, labels, 0)[:, None]
+    chosen = jnp.take_along_axis(rows, classes, -1)[:, 0]
+    counted = counted.astype(rows.dtype)
+    return -(chosen * counted).sum() / counted.sum()
+
+
+def mean_squared_error(logits: Array, labels: Array) -> Array:
+    """Mean of the squared differences."""
+    return jnp.square(logits - labels).mean()
+
+
+def binary_cross_entropy(logits: Array, labels: Array) -> Array:
+    """Mean loss of independent yes-or-no labels."""
+    yes, no = jax.nn.log_sigmoid(logits), jax.nn.log_sigmoid(-logits)
+    return -(labels * yes + (1 - labels) * no).mean()

@@ -1,0 +1,18 @@
+"""The shapes of the tensors that pass between layers, each written once."""
+
+from jax import Array as Tensor
+from jaxtyping import Bool, Float, Int, Num
+
+Tokens = Int[Tensor, "#batch seq"]
+Mask = Num[Tensor, "batch seq"] | Bool[Tensor, "batch seq"]
+Embedded = Float[Tensor, "batch seq embedding"]
+Hidden = Float[Tensor, "batch seq hidden"]
+Heads = Float[Tensor, "batch seq heads head"]
+Weights = Float[Tensor, "batch heads seq seq"]
+Bias = Float[Tensor, "batch 1 1 seq"]
+HeadMask = Float[Tensor, "heads"]
+HeadMasks = Float[Tensor, "layers heads"]
+Table = Float[Tensor, "vocab embedding"]
+Logits = Float[Tensor, "batch seq vocab"]
+Pooled = Float[Tensor, "batch hidden"]
+Classes = Float[Tensor, "batch classes"]
