@@ -1,0 +1,1 @@
+"""Proof that the frameworks compute the same numbers from the same checkpoint."""

@@ -1,0 +1,99 @@
+"""Inputs that can see faults: each row of the batches is there for a reason."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from albert_core.config import AlbertConfig
+
+Inputs = dict[str, NDArray[Any]]
+
+LENGTH = 32  # of the main batch, or the longest that the model takes
+CHOICES = 2
+SEED = 20_260_101
+
+
+def batches(config: AlbertConfig, head: str) -> Mapping[str, Inputs]:
+    """Make the batches of a parity run, the same at every run.
+
+    - rows: a full row with both segments; right and left padding, which a mask that is
+      ignored or inverted gets wrong; one token over and over, so that only positions
+      tell tokens apart; the special tokens; and a row of padding only.
+    - single: one row of one token.
+    - longest: one row as long as the model takes, for the last positions.
+
+    Args:
+        config: Of the model; ids stay inside its tables.
+        head: The key of `schema.HEADS`; it decides shapes and labels.
+    """
+    stream = np.random.default_rng(SEED)
+    longest = config.max_position_embeddings
+    return {
+        "rows": _shaped(_rows(config, min(LENGTH, longest), stream), config, head, stream),
+        "single": _shaped(_plain(config, 1, 1, stream), config, head, stream),
+        "longest": _shaped(_plain(config, 1, longest, stream), config, head, stream),
+    }
+
+
+def _plain(
+    config: AlbertConfig, rows: int, length: int, stream: np.random.Generator
+) -> Inputs:
+    segments = np.zeros((rows, length), np.int32)
+    segments[:, length // 2 :] = min(1, config.type_vocab_size - 1)
+    ids = stream.integers(0, config.vocab_size, (rows, length), np.int32)
+    return {
+        "input_ids": ids,
+        "attention_mask": np.ones((rows, length), np.int32),
+        "token_type_ids": segments,
+    }
+
+
+def _rows(config: AlbertConfig, length: int, stream: np.random.Generator) -> Inputs:
+    made = _plain(config, 6, length, stream)
+    ids, mask = made["input_ids"], made["attention_mask"]
+    mask[1, -(-length * 2 // 3) :] = 0  # right padding
+    mask[2, : length // 3] = 0  # left padding
+    ids[3] = ids[3, 0]  # repeated
+    special = [config.bos_token_id, config.eos_token_id, config.pad_token_id]
+    known = [x for x in special if x is not None and x < config.vocab_size]
+    ids[4, : len(known)] = known[:length]
+    mask[5] = 0  # padding only
+    return made
+
+
+def _shaped(
+    made: Inputs, config: AlbertConfig, head: str, stream: np.random.Generator
+) -> Inputs:
+    """Add labels; for multiple choice, give every text as many choices."""
+    rows, length = made["input_ids"].shape
+    real = made["attention_mask"] == 1
+
+    def classes(count: int, shape: tuple[int, ...] | int = rows) -> NDArray[Any]:
+        return stream.integers(0, count, shape, np.int32)
+
+    if head == "ForMultipleChoice":
+        made = {k: np.stack([v, v[:, ::-1]], 1) for k, v in made.items()}
+        return {**made, "labels": classes(CHOICES)}
+    if head == "ForSequenceClassification":
+        if config.problem_type in (None, "single_label_classification"):
+            kind = classes(config.num_labels)
+            regression = config.problem_type is None and config.num_labels == 1
+            return {**made, "labels": kind.astype(np.float32) if regression else kind}
+        flags = classes(2, (rows, config.num_labels))
+        return {**made, "labels": flags.astype(np.float32)}
+    if head == "ForQuestionAnswering":
+        return {
+            **made,
+            "start_positions": classes(length),
+            "end_positions": classes(length + 1),  # the last of which counts for nothing
+        }
+    if head == "Model":
+        return made
+    count = config.num_labels if head == "ForTokenClassification" else config.vocab_size
+    labels = np.where(real, classes(count, (rows, length)), -100)
+    made = {**made, "labels": labels.astype(np.int32)}
+    if head == "ForPreTraining":
+        made["sentence_order_label"] = classes(2)
+    return made

@@ -1,0 +1,1 @@
+"""Checkpoints of ALBERT from one format to another, without any framework."""
