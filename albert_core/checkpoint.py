@@ -6,29 +6,23 @@ whole or not at all.
 """
 
 import json
-import stat
-import struct
+import re
+from collections import ChainMap
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PureWindowsPath
-from typing import Any
+from pathlib import Path
+from typing import cast
 
-import ml_dtypes  # noqa: F401  (teaches NumPy, and so safetensors, bfloat16)
-import numpy as np
-from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
-
+from albert_core import folder
 from albert_core.config import AlbertConfig
-from albert_core.errors import CheckpointError
-from albert_core.files import read_json, write_text, write_whole
+from albert_core.errors import CheckpointError, ConfigError, shown
+from albert_core.files import read_json
+from albert_core.folder import CONFIG_NAME, INDEX_NAME, WEIGHTS_NAME
+from albert_core.rules import DTYPES
+from albert_core.safetensors_file import Array, Stored, read_header, write
 
-Array = NDArray[Any]
-
-WEIGHTS_NAME = "model.safetensors"
-INDEX_NAME = "model.safetensors.index.json"
-LARGEST_HEADER = 100 * 2**20  # bytes; the limit of the safetensors format itself
-# The number types of the safetensors format that a weight may have.
-DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+# One name, without a folder, a drive or a scheme before it.
+PLAIN = re.compile(r"[\w.-]+\.safetensors")
+SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT])(i?)B", re.IGNORECASE)
 
 
 class Checkpoint(Mapping[str, Array]):
@@ -40,10 +34,9 @@ class Checkpoint(Mapping[str, Array]):
         (768,)
     """
 
-    def __init__(self, directory: Path, homes: Mapping[str, Path]) -> None:
+    def __init__(self, directory: Path, stored: Mapping[str, Stored]) -> None:
         self.directory = directory
-        self._homes = homes
-        self._files = {path: _open(path) for path in set(homes.values())}
+        self._stored = stored
 
     @classmethod
     def open(cls, directory: str | Path) -> "Checkpoint":
@@ -54,130 +47,87 @@ class Checkpoint(Mapping[str, Array]):
                 index and the shards do not agree. All that is wrong is named.
         """
         directory = Path(directory)
-        single, index = directory / WEIGHTS_NAME, directory / INDEX_NAME
-        if single.is_file():
-            return cls(directory, dict.fromkeys(_names(single), single))
-        if not index.is_file():
+        if directory.is_file():
+            raise CheckpointError(
+                f"{directory} is a file. Give the directory that holds it."
+            )
+        weights = folder.find_weights(directory)
+        if weights is None:
             raise CheckpointError(
                 f"{directory} holds neither {WEIGHTS_NAME} nor {INDEX_NAME}, so it has "
                 f"no weights to load. Give the directory of a safetensors checkpoint."
             )
-        return cls(directory, _homes_from_index(index))
+        if weights.name == WEIGHTS_NAME:
+            return cls(directory, read_header(weights))
+        return cls(directory, _sharded(directory, weights))
 
     def __getitem__(self, name: str) -> Array:
-        return self._files[self._homes[name]].get_tensor(name)
+        return self._stored[name].read()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._homes)
+        return iter(self._stored)
 
     def __len__(self) -> int:
-        return len(self._homes)
+        return len(self._stored)
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of an array, without reading it."""
-        return tuple(self._files[self._homes[name]].get_slice(name).get_shape())
+        return self._stored[name].shape
 
     def dtype(self, name: str) -> str:
-        """The number type of an array, by its NumPy name, without reading it.
+        """The number type of a weight, by its NumPy name, without reading it.
 
         Raises:
             CheckpointError: The array does not hold real numbers.
         """
-        code = self._files[self._homes[name]].get_slice(name).get_dtype()
-        if code not in DTYPES:
+        stored = self._stored[name]
+        if stored.dtype.name not in DTYPES:
             raise CheckpointError(
-                f"{self._homes[name]}: {name!r} holds {code}, but a weight must be one "
-                f"of {', '.join(DTYPES)}."
+                f"{stored.path}: {shown(name)} holds {stored.dtype.name}, but a weight "
+                f"must be one of {', '.join(DTYPES)}. Convert it."
             )
-        return DTYPES[code]
+        return stored.dtype.name
 
 
-def _names(path: Path) -> list[str]:
-    """Read the names in a safetensors file, which its library takes without a look.
-
-    The library checks sizes and offsets. A name that stands there twice it resolves
-    silently, one of the two arrays being lost.
-    """
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise CheckpointError(f"{path} is not a regular file.")
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > LARGEST_HEADER:
-                raise CheckpointError(
-                    f"{path} announces a header of {length} bytes, more than the "
-                    f"{LARGEST_HEADER} that the format allows. {_damaged(path)}"
-                )
-            items = json.loads(file.read(length), object_pairs_hook=list)
-    except OSError as problem:
-        raise CheckpointError(f"{path} cannot be read: {problem.strerror}.") from problem
-    except (struct.error, ValueError, RecursionError) as problem:
-        if isinstance(problem, CheckpointError):
-            raise
-        raise CheckpointError(
-            f"{path} is not a safetensors file: {problem}. {_damaged(path)}"
-        ) from problem
-    if not isinstance(items, list):
-        raise CheckpointError(f"{path} is not a safetensors file. {_damaged(path)}")
-    names = [str(name) for name, _ in items if name != "__metadata__"]
-    if len(set(names)) != len(names):
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise CheckpointError(
-            f"{path} holds {', '.join(map(repr, twice))} twice. {_damaged(path)}"
-        )
-    return names
-
-
-def _damaged(path: Path) -> str:
-    with path.open("rb") as file:
-        start = file.read(64)
-    if start.startswith(b"version https://git-lfs"):
-        return "It is a pointer to the weights: run 'git lfs pull'."
-    return f"It has {path.stat().st_size} bytes. Get the file again."
-
-
-def _open(path: Path) -> Any:
-    try:
-        return safe_open(str(path), framework="numpy")
-    except (SafetensorError, OSError) as problem:
-        raise CheckpointError(
-            f"{path} is damaged or cut short: {problem}. {_damaged(path)}"
-        ) from problem
-
-
-def _homes_from_index(index: Path) -> dict[str, Path]:
+def _sharded(directory: Path, index: Path) -> dict[str, Stored]:
+    """Read the headers of all files that an index names, and compare it with them."""
     weight_map = read_json(index, CheckpointError).get("weight_map")
     if not isinstance(weight_map, dict):
         raise CheckpointError(
             f"{index} has no 'weight_map' from names to files. Get the file again."
         )
-    folder = index.parent
+    weight_map = cast(dict[str, object], weight_map)
     shards = sorted({str(shard) for shard in weight_map.values()})
-    outside = [shard for shard in shards if not _is_plain(shard)]
+    outside = [shard for shard in shards if not PLAIN.fullmatch(shard)]
     if outside:
         raise CheckpointError(
             f"{index} points outside its folder or at no safetensors file: "
-            f"{', '.join(map(repr, outside))}. Do not use this checkpoint."
+            f"{', '.join(map(shown, outside))}. Do not use this checkpoint."
         )
-    missing = [shard for shard in shards if not (folder / shard).is_file()]
+    paths = {shard: folder.find(directory, shard) for shard in shards}
+    missing = [shard for shard, path in paths.items() if not path.exists()]
     if missing:
         raise CheckpointError(
-            f"{folder} lacks {', '.join(missing)} of the {len(shards)} files that "
+            f"{directory} lacks {', '.join(missing)} of the {len(shards)} files that "
             f"{index.name} names. Get the missing files."
         )
-    homes: dict[str, Path] = {}
+    found: dict[str, Stored] = {}
     wrong: list[str] = []
-    for shard in shards:
-        for name in _names(folder / shard):
-            if name in homes:
-                wrong.append(f"{name!r} is in {homes[name].name} and in {shard}")
+    for shard, path in paths.items():
+        for name, stored in read_header(path).items():
+            if name in found:
+                wrong.append(
+                    f"{shown(name)} is in {found[name].path.name} and in {shard}"
+                )
             elif weight_map.get(name) != shard:
-                wrong.append(f"{name!r} is in {shard}, but the index does not say so")
-            homes[name] = folder / shard
+                wrong.append(
+                    f"{shown(name)} is in {shard}, but the index does not say so"
+                )
+            found[name] = stored
     wrong += [
-        f"{name!r} is not in {shard}, where the index has it"
+        f"{shown(name)} is not in {shard}, where the index has it"
         for name, shard in weight_map.items()
-        if name not in homes
+        if name not in found
     ]
     if wrong:
         raise CheckpointError(
@@ -185,12 +135,7 @@ def _homes_from_index(index: Path) -> dict[str, Path]:
             + "\n  ".join(wrong)
             + "\nGet the checkpoint again."
         )
-    return homes
-
-
-def _is_plain(shard: str) -> bool:
-    parts = PureWindowsPath(shard)  # knows both kinds of slash, and drives
-    return parts.name == shard and not parts.drive and shard.endswith(".safetensors")
+    return found
 
 
 def save(
@@ -201,43 +146,78 @@ def save(
 ) -> None:
     """Write a canonical checkpoint into a directory.
 
-    Each file is written beside its target and put in place whole; weights of another
-    sharding that were there before are removed last.
+    The old checkpoint is replaced in one step when the new one is complete. Weights of
+    another sharding that were there before are removed.
 
     Args:
         directory: Made if it is not there; its other files stay.
         config: Written as `config.json`.
-        arrays: Canonical names and layout.
+        arrays: Canonical names and layout; may be lazy, one is held at a time.
         max_shard_size: Bytes, or a text such as "200MB".
 
     Raises:
+        ConfigError: The configuration or `max_shard_size` cannot be written.
+        CheckpointError: `directory` is a file, or an array cannot be written.
         OSError: The disk is full or the directory cannot be written. What was there
             before is whole.
     """
-    from huggingface_hub import split_state_dict_into_shards_factory
+    text = config.to_json_string()
+    arrays = _for_transformers(config, arrays)
+    sizes = {name: arrays[name].nbytes for name in arrays}
+    shards = _shards(sizes, _bytes(max_shard_size))
+    directory = folder.make(directory)
+    with folder.replaced(directory) as place:
+        (place / CONFIG_NAME).write_text(text, "utf-8")
+        for name, members in shards.items():
+            write(place / name, arrays, members)
+        if len(shards) > 1:
+            homes = {
+                name: shard for shard, members in shards.items() for name in members
+            }
+            total = {"total_size": sum(sizes.values())}
+            index = {"metadata": total, "weight_map": homes}
+            text = json.dumps(index, indent=2, sort_keys=True) + "\n"
+            (place / INDEX_NAME).write_text(text, "utf-8")
 
-    directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    plan = split_state_dict_into_shards_factory(
-        dict(arrays),
-        get_storage_size=lambda array: array.nbytes,
-        filename_pattern="model{suffix}.safetensors",
-        max_shard_size=max_shard_size,
-    )
-    for name, members in plan.filename_to_tensors.items():
-        shard = {member: np.ascontiguousarray(arrays[member]) for member in members}
-        write_whole(
-            directory / name,
-            lambda path, shard=shard: save_file(shard, path, metadata={"format": "pt"}),
+
+def _for_transformers(
+    config: AlbertConfig, arrays: Mapping[str, Array]
+) -> Mapping[str, Array]:
+    """Add the decoder's bias: transformers 5 ties it only where it ties the tables."""
+    owner, alias = "predictions.bias", "predictions.decoder.bias"
+    if not config.has_own_decoder or owner not in arrays:
+        return arrays
+    return ChainMap({alias: arrays[owner]}, cast(dict[str, Array], arrays))
+
+
+def _shards(sizes: Mapping[str, int], limit: int) -> dict[str, list[str]]:
+    """Share arrays out over files, in order: file name -> names of its arrays."""
+    shards: list[list[str]] = [[]]
+    filled = 0
+    for name, size in sizes.items():
+        if shards[-1] and filled + size > limit:
+            shards.append([])
+            filled = 0
+        shards[-1].append(name)
+        filled += size
+    if len(shards) == 1:
+        return {WEIGHTS_NAME: shards[0]}
+    count = len(shards)
+    return {
+        folder.SHARD_NAME.format(number, count): members
+        for number, members in enumerate(shards, 1)
+    }
+
+
+def _bytes(size: int | str) -> int:
+    found = SIZE.fullmatch(size.strip()) if isinstance(size, str) else None
+    if found:
+        number, unit, binary = found.groups()
+        base = 1024 if binary else 1000
+        return int(float(number) * base ** (1 + "KMGT".index(unit.upper())))
+    if isinstance(size, str | bool) or size < 1:
+        raise ConfigError(
+            f"max_shard_size must be a number of bytes, at least 1, or a text such as "
+            f"'200MB' or '5GB', but it is {size!r}."
         )
-    config.save_pretrained(directory)
-    if plan.is_sharded:
-        index = {"metadata": plan.metadata, "weight_map": plan.tensor_to_filename}
-        text = json.dumps(index, indent=2, sort_keys=True) + "\n"
-        write_text(directory / INDEX_NAME, text)
-    stale = {*directory.glob("model*.safetensors"), directory / INDEX_NAME}
-    written = {directory / name for name in plan.filename_to_tensors}
-    if plan.is_sharded:
-        written.add(directory / INDEX_NAME)
-    for path in stale - written:
-        path.unlink(missing_ok=True)
+    return size

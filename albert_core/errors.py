@@ -1,4 +1,4 @@
-"""The errors a user can meet: each says what is wrong, what was found, and what to do."""
+"""The errors a user can meet: each says what is wrong, what was found, what to do."""
 
 
 class AlbertError(ValueError):
@@ -19,3 +19,9 @@ class InputError(AlbertError):
 
 class MissingPackageError(ImportError):
     """An optional package is not installed; the message names the extra to install."""
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: on one line, harmless to a terminal, and short."""
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}..."

@@ -2,11 +2,11 @@
 
 import json
 import os
-from collections.abc import Callable
+import secrets
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
-from albert_core.errors import AlbertError
+from albert_core.errors import AlbertError, shown
 
 LARGEST_JSON = 64 * 2**20  # bytes; real configurations and indices are far smaller
 
@@ -24,58 +24,62 @@ def read_json(path: Path, error: type[AlbertError]) -> dict[str, Any]:
         if len(result) != len(items):
             names = [name for name, _ in items]
             twice = sorted({name for name in names if names.count(name) > 1})
-            raise error(f"{path} holds {', '.join(map(repr, twice))} twice.")
+            found = ", ".join(map(shown, twice))
+            raise error(f"{path} holds {found} twice. Leave the right one.")
         return result
 
     def constant(name: str) -> NoReturn:
         raise error(f"{path} holds {name}, which is not JSON. Write a number instead.")
 
     try:
-        if path.stat().st_size > LARGEST_JSON:
+        size = path.stat().st_size
+        if not path.is_file():
+            raise error(f"{path} is not a regular file. Get the file again.")
+        if size > LARGEST_JSON:
             raise error(
-                f"{path} has {path.stat().st_size} bytes; at most {LARGEST_JSON} are "
-                f"expected. It is not the right file."
+                f"{path} has {size} bytes; at most {LARGEST_JSON} are expected. It is "
+                f"not the right file."
             )
         values = json.loads(
             path.read_text("utf-8"), object_pairs_hook=pairs, parse_constant=constant
         )
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as problem:
+    except OSError as problem:
+        raise error(f"{path} cannot be read: {problem.strerror}.") from problem
+    except error:
+        raise
+    except (ValueError, RecursionError) as problem:
         raise error(
             f"{path} is not a JSON file: {problem}. Get the file again."
         ) from problem
-    except OSError as problem:
-        raise error(f"{path} cannot be read: {problem.strerror}.") from problem
     if not isinstance(values, dict):
         raise error(
-            f"{path} holds a JSON {type(values).__name__} where an object is expected."
+            f"{path} holds a JSON {type(values).__name__} where an object is expected. "
+            f"Get the file again."
         )
-    return values
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file beside its target, then put it in place in one step.
-
-    Killed or out of space, the old file stays as it was. The mode is what the user's
-    umask asks for, which libraries that write through temporary files get wrong.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # so that the new name survives a crash too
-    finally:
-        os.close(folder)
+    return cast(dict[str, Any], values)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    write_whole(path, lambda temporary: temporary.write_text(text, "utf-8"))
+    """Write a text file beside its target, then put it in place in one step.
+
+    Killed or out of space, the old file stays as it was.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        temporary.write_text(text, "utf-8")
+        sync(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a directory, would survive a crash."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows opens no directories
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,7 +1,7 @@
 """From what a user calls a model to a directory on this machine."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from albert_core.errors import CheckpointError, MissingPackageError
 
@@ -21,6 +21,17 @@ OWNERLESS = tuple(
 )
 
 
+# What `resolve` takes besides the name.
+OPTIONS = (
+    "cache_dir",
+    "force_download",
+    "local_files_only",
+    "revision",
+    "subfolder",
+    "token",
+)
+
+
 def looks_like_path(name: str) -> bool:
     """Whether a name can only mean a place on this machine."""
     return name.startswith((".", "/", "~")) or "\\" in name or name.count("/") > 1
@@ -35,9 +46,8 @@ def resolve(name_or_path: str | Path, **options: Any) -> Path:
 
     Args:
         name_or_path: A path or a hub name.
-        **options: `revision`, `cache_dir`, `force_download`, `local_files_only`,
-            `token` (all as `huggingface_hub.snapshot_download` has them) and
-            `subfolder`.
+        **options: Those of `OPTIONS`: `subfolder`, and the others as
+            `huggingface_hub.snapshot_download` has them.
 
     Raises:
         CheckpointError: Neither a path nor a hub model of that name can be had.
@@ -54,6 +64,7 @@ def resolve(name_or_path: str | Path, **options: Any) -> Path:
         )
     try:
         import huggingface_hub
+        from huggingface_hub.errors import HfHubHTTPError
     except ImportError as problem:
         raise MissingPackageError(
             f"{name} is not a directory here, and to look for it on the hub the "
@@ -62,15 +73,14 @@ def resolve(name_or_path: str | Path, **options: Any) -> Path:
     if name in OWNERLESS:
         name = f"albert/{name}"
     given = {key: value for key, value in options.items() if value is not None}
+    hub = cast(Any, huggingface_hub)
     try:
-        folder = huggingface_hub.snapshot_download(
-            name, allow_patterns=PATTERNS, **given
-        )
-    except (OSError, ValueError, huggingface_hub.errors.HfHubHTTPError) as problem:
+        found = hub.snapshot_download(name, allow_patterns=PATTERNS, **given)
+    except (OSError, ValueError, HfHubHTTPError) as problem:
         reason = str(problem).strip().split("\n")[0]
         raise CheckpointError(
             f"{name_or_path!r} is neither a directory here nor a model that can be had "
             f"from the hub or its cache: {reason} Check the name, the network, or give "
             f"a directory."
         ) from problem
-    return Path(folder) / subfolder
+    return Path(found) / subfolder

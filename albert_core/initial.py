@@ -57,7 +57,8 @@ def resized_rows(
     if rows.ndim == 1:
         new = np.full(shape, old.mean() if mean else 0.0)
     elif mean:
-        spread = np.atleast_2d(np.cov(old.T)) * 1e-9
+        centred = old - old.mean(0)
+        spread = centred.T @ centred / len(old) * 1e-9  # 0, not NaN, for a single row
         new = stream.multivariate_normal(old.mean(0), spread, shape[0], method="eigh")
     else:
         new = stream.standard_normal(shape) * deviation

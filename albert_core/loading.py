@@ -1,30 +1,20 @@
 """Which array of a checkpoint goes where: one rule for the three backends."""
 
+import copy
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from albert_core import schema
-from albert_core.checkpoint import Checkpoint
+from albert_core.checkpoint import Array, Checkpoint
 from albert_core.config import AlbertConfig
-from albert_core.errors import CheckpointError, ConfigError
+from albert_core.errors import CheckpointError, ConfigError, shown
 from albert_core.fields import SIZE
-from albert_core.hub import resolve
+from albert_core.hub import OPTIONS, resolve
 
 logger = logging.getLogger("albert_zoo")
-
-HUB_OPTIONS = (
-    "cache_dir",
-    "force_download",
-    "local_files_only",
-    "revision",
-    "subfolder",
-    "token",
-)
 
 # What has one row for each entry of the vocabulary, by its name without prefix.
 VOCABULARY = {
@@ -92,16 +82,17 @@ def open_pretrained(
 
     Args:
         name_or_path: A directory or a hub name.
-        config: Used in place of the stored one when given.
+        config: Used in place of the stored one when given; a copy of it is returned.
         options: Keywords of `from_pretrained`; the hub's options and the fields of the
             configuration are taken out of it.
     """
-    hub = {key: options.pop(key) for key in HUB_OPTIONS if key in options}
+    hub = {key: options.pop(key) for key in OPTIONS if key in options}
     directory = resolve(name_or_path, **hub)
     fields = {k: options.pop(k) for k in list(options) if AlbertConfig.is_field(k)}
     if config is None:
         config = AlbertConfig.from_pretrained(directory, **fields)
     else:
+        config = copy.deepcopy(config)
         for key, value in fields.items():
             setattr(config, key, value)
         config.validate()
@@ -130,10 +121,16 @@ def match(
         CheckpointError: The checkpoint does not fit; the message lists all of it.
     """
     result = Match()
-    stored = {schema.base_name(name): name for name in checkpoint}
+    stored = _by_base_name(checkpoint)
+    if "predictions.decoder.weight" in wanted and "predictions.decoder.bias" in stored:
+        # transformers 5 ties the biases only with the tables, and adds this one.
+        stored["predictions.bias"] = stored.pop("predictions.decoder.bias")
     for alias, owner in schema.TIES.items():
-        if alias in stored and alias not in wanted:
-            _drop_tie(stored, checkpoint, alias, schema.base_name(owner))
+        base = schema.base_name(owner)
+        # What does not decode leaves a decoder, tied or not, like any other head.
+        decodes = "predictions.bias" in wanted or base not in stored
+        if alias in stored and alias not in wanted and decodes:
+            _drop_tie(stored, checkpoint, alias, base)
     lost: list[str] = []
     wrong: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = []
     for name, shape in wanted.items():
@@ -143,7 +140,8 @@ def match(
         elif checkpoint.shape(source) != tuple(shape):
             wrong.append((name, checkpoint.shape(source), tuple(shape)))
         else:
-            checkpoint.dtype(source)
+            if schema.is_encoder(name) or schema.is_head(name):
+                checkpoint.dtype(source)  # a module of the user's own may hold integers
             result.sources[name] = source
     strange: list[str] = []
     for base, source in stored.items():
@@ -156,21 +154,43 @@ def match(
     return result
 
 
+def _by_base_name(checkpoint: Checkpoint) -> dict[str, str]:
+    """Name in a model without a head -> name in the checkpoint."""
+    stored: dict[str, str] = {}
+    twice: list[str] = []
+    for name in checkpoint:
+        other = stored.setdefault(schema.base_name(name), name)
+        if other != name:
+            twice.append(f"{shown(name)} and {shown(other)}")
+    if twice:
+        raise CheckpointError(
+            f"{checkpoint.directory} holds parameters twice, with and without prefix: "
+            f"{', '.join(twice)}. Remove the wrong ones."
+        )
+    return stored
+
+
 def _drop_tie(
     stored: dict[str, str], checkpoint: Checkpoint, alias: str, owner: str
 ) -> None:
     """Take the second name of a tied array away, after a look that it is the same."""
     source = stored.pop(alias)
-    if owner not in stored:
-        stored[owner] = source
-    elif not np.array_equal(
-        checkpoint[source].view(np.uint8), checkpoint[stored[owner]].view(np.uint8)
-    ):
-        raise CheckpointError(
-            f"{checkpoint.directory}: {source!r} and {stored[owner]!r} are one array in "
-            f"this model, but the checkpoint holds two that differ. For a decoder of "
-            f"its own set tie_word_embeddings=False in config.json."
-        )
+    other = stored.setdefault(owner, source)
+    if other == source or _equal(checkpoint[source], checkpoint[other]):
+        return
+    remedy = "Remove the wrong one."
+    if alias.endswith("weight"):
+        remedy = "For a decoder of its own set tie_word_embeddings to false."
+    raise CheckpointError(
+        f"{checkpoint.directory}: {source!r} and {other!r} are one array in this "
+        f"model, but the checkpoint holds two that differ. {remedy}"
+    )
+
+
+def _equal(one: Array, other: Array) -> bool:
+    """Whether two arrays are the same, bit by bit: a NaN is equal to itself."""
+    same = one.dtype == other.dtype and one.shape == other.shape
+    return same and one.tobytes() == other.tobytes()
 
 
 def _misfit(
@@ -182,7 +202,7 @@ def _misfit(
 ) -> str:
     lines = [f"{checkpoint.directory} does not fit {title}:"]
     lines += [f"  missing     {name}" for name in sorted(lost)]
-    lines += [f"  unexpected  {name!r}" for name in sorted(strange)]
+    lines += [f"  unexpected  {shown(name)}" for name in sorted(strange)]
     lines += [
         f"  shape       {name}: {found} in the checkpoint, {expected} in the model"
         for name, found, expected in sorted(wrong)
@@ -203,10 +223,19 @@ def padded(config: AlbertConfig, count: int | None, multiple: int | None) -> int
     """The vocabulary size that `resize_token_embeddings` is asked for.
 
     Raises:
-        ConfigError: It is not a positive whole number.
+        ConfigError: It is not a positive whole number, or cuts padding off.
     """
     count = config.vocab_size if count is None else count
-    for name, value in {"new_num_tokens": count, "pad_to_multiple_of": multiple}.items():
+    for name, value in {
+        "new_num_tokens": count,
+        "pad_to_multiple_of": multiple,
+    }.items():
         if value is not None and not SIZE.accepts(value):
             raise ConfigError(f"{name} must be {SIZE.expected}, not {value!r}.")
-    return count if multiple is None else -(-count // multiple) * multiple
+    size = count if multiple is None else -(-count // multiple) * multiple
+    if config.pad_token_id is not None and config.pad_token_id >= size:
+        raise ConfigError(
+            f"A vocabulary of {size} has no entry {config.pad_token_id}, which is "
+            f"pad_token_id. Give a larger size, or set config.pad_token_id first."
+        )
+    return size

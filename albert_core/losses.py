@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from albert_core.errors import InputError
+
 F64 = NDArray[np.float64]
 IGNORED = -100  # a label that counts for nothing
 
@@ -18,10 +20,19 @@ def cross_entropy(logits: F64, labels: NDArray[Any], ignored: int = IGNORED) -> 
         logits: [..., classes].
         labels: Class numbers, of the leading shape.
         ignored: The label to leave out.
+
+    Raises:
+        InputError: A label is no class.
     """
     rows = logits.reshape(-1, logits.shape[-1])
     labels = labels.reshape(-1)
     rows, labels = rows[labels != ignored], labels[labels != ignored]
+    wrong = sorted({int(label) for label in labels if not 0 <= label < rows.shape[1]})
+    if wrong:
+        raise InputError(
+            f"Labels hold {wrong}, but the classes go from 0 to {rows.shape[1] - 1}. "
+            f"Use {ignored} for what is to be left out."
+        )
     highest = rows.max(-1)
     logs = highest + np.log(np.exp(rows - highest[:, None]).sum(-1))
     with np.errstate(invalid="ignore"):

@@ -4,8 +4,9 @@ Arrays are those of the framework that made them. Shapes: B batch, S sequence, H
 V vocabulary, N heads, L layers, K inner blocks, C choices.
 """
 
+import inspect
 from collections import OrderedDict
-from typing import Any
+from typing import Any, ClassVar
 
 from albert_core.config import AlbertConfig
 
@@ -21,26 +22,31 @@ class ModelOutput(OrderedDict[str, Any]):
         (1, 1, 1, None)
     """
 
+    _names: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        cls._names = (*cls._names, *inspect.get_annotations(cls))
+
     def __init__(self, *pairs: Any, **fields: Any) -> None:
         super().__init__()
         given = dict(*pairs, **fields)
-        unknown = given.keys() - type(self).__annotations__.keys()
+        unknown = given.keys() - set(self._names)
         if unknown:
             raise TypeError(
                 f"{type(self).__name__} has no field {', '.join(sorted(unknown))}"
             )
-        for name in type(self).__annotations__:
+        for name in self._names:
             if given.get(name) is not None:
                 self[name] = given[name]
 
     def __getattr__(self, name: str) -> Any:
         # Reached for every field: the annotations give no class attributes.
-        if name in type(self).__annotations__:
+        if name in self._names:
             return self.get(name)
         raise AttributeError(f"{type(self).__name__} has no field {name!r}")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in type(self).__annotations__:
+        if name in self._names:
             self[name] = value
         else:
             super().__setattr__(name, value)
@@ -50,9 +56,17 @@ class ModelOutput(OrderedDict[str, Any]):
             return super().__getitem__(key)
         return self.to_tuple()[key]
 
+    def __setitem__(self, name: str, value: Any) -> None:
+        if name not in self._names:
+            raise TypeError(f"{type(self).__name__} has no field {name!r}")
+        if value is not None:
+            super().__setitem__(name, value)
+        else:
+            self.pop(name, None)
+
     def to_tuple(self) -> tuple[Any, ...]:
         """The fields that are not None, in order."""
-        return tuple(self[name] for name in type(self).__annotations__ if name in self)
+        return tuple(self[name] for name in self._names if name in self)
 
 
 class BaseModelOutputWithPooling(ModelOutput):

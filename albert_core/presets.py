@@ -53,9 +53,7 @@ CHINESE = {"vocab_size": 21128, "hidden_act": "relu"}
 # Version 1 was trained with the tanh form of gelu, as version 2 was. The hub's
 # configurations of version 1 say "gelu", which Hugging Face computes in the erf form.
 PRESETS: Mapping[str, Preset] = {
-    "albert-base-v1": Preset(
-        {**BASE, **DROPOUT}, 11_683_584, "albert/albert-base-v1"
-    ),
+    "albert-base-v1": Preset({**BASE, **DROPOUT}, 11_683_584, "albert/albert-base-v1"),
     "albert-large-v1": Preset(
         {**LARGE, **DROPOUT}, 17_683_968, "albert/albert-large-v1"
     ),

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from albert_core import schema
 from albert_core.config import AlbertConfig
-from albert_core.errors import ConfigError
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -22,7 +21,7 @@ def blocks(config: AlbertConfig) -> Iterator[tuple[int, int]]:
 
 
 def prune(
-    config: AlbertConfig, arrays: Mapping[str, NDArray[Any]], heads: Mapping[int, Any]
+    config: AlbertConfig, arrays: Mapping[str, NDArray[Any]], heads: Mapping[Any, Any]
 ) -> tuple[AlbertConfig, Arrays]:
     """Cut heads out of a model.
 
@@ -36,26 +35,22 @@ def prune(
         The configuration and the arrays of the smaller model.
 
     Raises:
-        ConfigError: A block or head that is not there, or no head would be left.
+        ConfigError: A block or head that is not there, or no head would be left; from
+            `AlbertConfig`.
     """
     smaller = copy.deepcopy(config)
-    cut = {block: set(gone) for block, gone in config.pruned_heads.items()}
-    for block, gone in heads.items():
-        missing = [head for head in gone if not 0 <= head < config.num_attention_heads]
-        if missing:
-            raise ConfigError(
-                f"Block {block} has no head {missing}; heads go from 0 to "
-                f"{config.num_attention_heads - 1}."
-            )
-        cut[block] = cut.get(block, set()) | set(gone)
-    smaller.pruned_heads = {block: sorted(gone) for block, gone in cut.items() if gone}
+    smaller.pruned_heads = dict(heads)  # gives them the one form that they have
+    cut = {block: list(gone) for block, gone in config.pruned_heads.items()}
+    for block, gone in smaller.pruned_heads.items():
+        cut[block] = cut.get(block, []) + gone
+    smaller.pruned_heads = {block: gone for block, gone in cut.items() if gone}
     smaller.validate()
     result = dict(arrays)
     for group, inner in blocks(config):
-        before, after = (c.kept_heads(group, inner) for c in (config, smaller))
+        old, new = (c.kept_heads(group, inner) for c in (config, smaller))
         rows = [
-            before.index(head) * config.head_size + offset
-            for head in after
+            old.index(head) * config.head_size + offset
+            for head in new
             for offset in range(config.head_size)
         ]
         path = schema.BLOCK.format(group=group, inner=inner)

@@ -67,9 +67,7 @@ class Parameter:
 BLOCK = "encoder.albert_layer_groups.{group}.albert_layers.{inner}"
 
 EMBEDDINGS = (
-    Layer(
-        "embeddings.word_embeddings", "embedding", ("vocab_size", "embedding_size")
-    ),
+    Layer("embeddings.word_embeddings", "embedding", ("vocab_size", "embedding_size")),
     Layer(
         "embeddings.position_embeddings",
         "embedding",
@@ -212,7 +210,8 @@ def is_head(name: str) -> bool:
     """Whether a name belongs to the pooler or to a head that this library knows."""
     layers = [layer.path for head in HEADS.values() for layer in head.layers]
     owners = [layer.path for layer in POOLER] + layers
-    return base_name(name).rpartition(".")[0] in owners
+    owner, _, leaf = base_name(name).rpartition(".")
+    return owner in owners and leaf in ("weight", "bias")
 
 
 def guess_head(names: list[str], architectures: list[str] | None) -> str:

@@ -4,7 +4,7 @@ Everything before the last part is the same in all three: the Hugging Face names
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,24 +20,32 @@ class Spelling:
         leaves: (kind of layer, canonical leaf) -> the framework's leaf; those not named
             are spelled as in the canonical form.
         turned: Kinds of layer whose weight the framework stores as (inputs, outputs).
+        kinds: Layers that the framework makes of another kind than the schema says.
     """
 
     leaves: Mapping[tuple[str, str], str]
     turned: frozenset[str] = frozenset()
+    kinds: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def _kind(self, parameter: Parameter) -> str:
+        return self.kinds.get(parameter.layer, parameter.kind)
+
+    def _turns(self, parameter: Parameter) -> bool:
+        return parameter.leaf == "weight" and self._kind(parameter) in self.turned
 
     def leaf(self, parameter: Parameter) -> str:
         """The attribute of the framework's layer that holds a parameter."""
-        return self.leaves.get((parameter.kind, parameter.leaf), parameter.leaf)
+        return self.leaves.get((self._kind(parameter), parameter.leaf), parameter.leaf)
 
-    def turn(self, parameter: Parameter, array: NDArray[np.generic]) -> NDArray[np.generic]:
+    def turn(
+        self, parameter: Parameter, array: NDArray[np.generic]
+    ) -> NDArray[np.generic]:
         """Change between canonical layout and the framework's, in either direction."""
-        turned = parameter.kind in self.turned and parameter.leaf == "weight"
-        return array.T if turned else array
+        return array.T if self._turns(parameter) else array
 
     def shape(self, parameter: Parameter) -> tuple[int, ...]:
         """The shape of a parameter in the framework's layout."""
-        turned = parameter.kind in self.turned and parameter.leaf == "weight"
-        return parameter.shape[::-1] if turned else parameter.shape
+        return parameter.shape[::-1] if self._turns(parameter) else parameter.shape
 
 
 TORCH = Spelling({})
@@ -57,4 +65,5 @@ FLAX = Spelling(
         ("norm", "weight"): "scale",
     },
     turned=frozenset({"dense"}),
+    kinds={"predictions.decoder": "dense"},
 )

@@ -2,6 +2,15 @@
 
 from albert_core.config import AlbertConfig
 from albert_core.outputs import ModelOutput
+from albert_flax.heads import (
+    FlaxAlbertForMaskedLMModule,
+    FlaxAlbertForMultipleChoiceModule,
+    FlaxAlbertForPreTrainingModule,
+    FlaxAlbertForQuestionAnsweringModule,
+    FlaxAlbertForSequenceClassificationModule,
+    FlaxAlbertForTokenClassificationModule,
+)
+from albert_flax.layers import FlaxAlbertModule
 from albert_flax.models import (
     FlaxAlbertForMaskedLM,
     FlaxAlbertForMultipleChoice,
@@ -11,6 +20,7 @@ from albert_flax.models import (
     FlaxAlbertForTokenClassification,
     FlaxAlbertModel,
 )
+from albert_flax.ops import dropout_keys
 from albert_flax.outputs import (
     FlaxAlbertForPreTrainingOutput,
     FlaxBaseModelOutputWithPooling,
@@ -25,13 +35,20 @@ from albert_flax.pretrained import FlaxAlbertPreTrainedModel
 __all__ = [
     "AlbertConfig",
     "FlaxAlbertForMaskedLM",
+    "FlaxAlbertForMaskedLMModule",
     "FlaxAlbertForMultipleChoice",
+    "FlaxAlbertForMultipleChoiceModule",
     "FlaxAlbertForPreTraining",
+    "FlaxAlbertForPreTrainingModule",
     "FlaxAlbertForPreTrainingOutput",
     "FlaxAlbertForQuestionAnswering",
+    "FlaxAlbertForQuestionAnsweringModule",
     "FlaxAlbertForSequenceClassification",
+    "FlaxAlbertForSequenceClassificationModule",
     "FlaxAlbertForTokenClassification",
+    "FlaxAlbertForTokenClassificationModule",
     "FlaxAlbertModel",
+    "FlaxAlbertModule",
     "FlaxAlbertPreTrainedModel",
     "FlaxBaseModelOutputWithPooling",
     "FlaxMaskedLMOutput",
@@ -40,4 +57,5 @@ __all__ = [
     "FlaxSequenceClassifierOutput",
     "FlaxTokenClassifierOutput",
     "ModelOutput",
+    "dropout_keys",
 ]

@@ -17,7 +17,6 @@ from albert_core.outputs import (
 from albert_flax.layers import FlaxAlbertModule
 from albert_flax.ops import (
     Dropout,
-    Embedding,
     LayerNorm,
     Linear,
     Module,
@@ -76,7 +75,7 @@ class AlbertMLMHead(Module):
         self.activation = activation(config.hidden_act)
         self.LayerNorm = LayerNorm(config.embedding_size, config.layer_norm_eps)
         if config.has_own_decoder:
-            self.decoder = Embedding(config.vocab_size, config.embedding_size)
+            self.decoder = Linear(config.embedding_size, config.vocab_size, bias=False)
 
     def __call__(self, hidden_states: Hidden, table: Table) -> Logits:
         """Score every token against a table of embeddings."""

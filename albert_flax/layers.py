@@ -34,6 +34,7 @@ from albert_flax.shapes import (
     Heads,
     Hidden,
     Mask,
+    Pooled,
     Tokens,
     Weights,
 )
@@ -154,7 +155,9 @@ class AlbertLayer(Module):
         self.activation = activation(config.hidden_act)
         self.ffn_output = Linear(config.intermediate_size, config.hidden_size)
         self.dropout = Dropout(config.hidden_dropout_prob)
-        self.full_layer_layer_norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
+        self.full_layer_layer_norm = LayerNorm(
+            config.hidden_size, config.layer_norm_eps
+        )
 
     def feed_forward(self, attended: Hidden) -> Hidden:
         """Expand, activate, contract, add, norm."""
@@ -192,7 +195,7 @@ class AlbertLayerGroup(Module):
         head_mask: HeadMask | None = None,
         output_attentions: bool = False,
     ) -> tuple[Hidden, tuple[Weights | None, ...]]:
-        """Return the new hidden states, and every block's probabilities if asked for."""
+        """Return the new hidden states, and all blocks' probabilities if asked for."""
         attentions = ()
         for layer in each(self.albert_layers):
             hidden_states, weights = layer(
@@ -217,7 +220,9 @@ class AlbertTransformer(Module):
         self.embedding_hidden_mapping_in = Linear(
             config.embedding_size, config.hidden_size
         )
-        self.albert_layer_groups = Modules([AlbertLayerGroup(config, g) for g in groups])
+        self.albert_layer_groups = Modules(
+            [AlbertLayerGroup(config, g) for g in groups]
+        )
         self.gradient_checkpointing = False
 
     def __call__(
@@ -273,6 +278,10 @@ class FlaxAlbertModule(AlbertPreTrainedModule):
         self.pooler = Linear(size, size) if add_pooling_layer else None
         self.post_init()
 
+    def pool(self, hidden_states: Hidden) -> Pooled:
+        """What stands for the whole text: tanh of a dense layer on the first token."""
+        return tanh(self.pooler(hidden_states[:, 0]))
+
     def __call__(
         self,
         input_ids: Tokens | None = None,
@@ -322,7 +331,7 @@ class FlaxAlbertModule(AlbertPreTrainedModule):
         )
         pooler_output = None
         if self.pooler is not None:
-            pooler_output = tanh(self.pooler(last_hidden_state[:, 0]))
+            pooler_output = self.pool(last_hidden_state)
         outputs = BaseModelOutputWithPooling(
             last_hidden_state=last_hidden_state,
             pooler_output=pooler_output,

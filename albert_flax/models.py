@@ -1,4 +1,4 @@
-"""The model classes: Hugging Face's calling style around the modules of this package."""
+"""The model classes: Hugging Face's calling style around this package's modules."""
 
 from albert_flax import heads, layers
 from albert_flax.pretrained import FlaxAlbertPreTrainedModel

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import count
 from math import sqrt
 from typing import Any
 
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax import Array
+from jax.core import Tracer
 from jax.numpy import einsum, reshape, tanh
 
 from albert_core import inputs
@@ -21,30 +23,35 @@ __all__ = ["einsum", "reshape", "tanh"]
 
 Module = nnx.Module
 
+# What `post_init` puts initial values into; drawing others first would take time.
+_zeros = nnx.initializers.zeros_init()
+
 
 def Modules(modules: list[nnx.Module]) -> nnx.Dict:
-    """A list of modules, under the keys "0", "1", ... that Hugging Face's trees have."""
+    """A list of modules, under the keys "0", "1", ... of Hugging Face's trees."""
     return nnx.Dict({str(index): module for index, module in enumerate(modules)})
 
 
 class Linear(nnx.Linear):
-    """A dense layer whose values come from outside."""
+    """A dense layer whose values come from `post_init` or from outside."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(inputs, outputs, rngs=nnx.Rngs(0))
+    def __init__(self, inputs: int, outputs: int, bias: bool = True) -> None:
+        super().__init__(
+            inputs, outputs, use_bias=bias, kernel_init=_zeros, rngs=nnx.Rngs(0)
+        )
 
 
 class Embedding(nnx.Embed):
-    """A table whose values come from outside.
+    """A table whose values come from `post_init` or from outside.
 
     The row of padding gets no gradient.
     """
 
     def __init__(self, rows: int, width: int, padding: int | None = None) -> None:
-        super().__init__(rows, width, rngs=nnx.Rngs(0))
+        super().__init__(rows, width, embedding_init=_zeros, rngs=nnx.Rngs(0))
         self.padding = padding
 
-    def __call__(self, ids: Array) -> Array:
+    def __call__(self, ids: Any) -> Array:
         """Look ids up."""
         rows = self.embedding[...][ids]
         if self.padding is None:
@@ -69,14 +76,8 @@ _keys: ContextVar[Iterator[Array] | None] = ContextVar("keys", default=None)
 @contextmanager
 def dropout_keys(key: Array | None) -> Iterator[None]:
     """Turn dropout on, drawing from a key, or off for None."""
-
-    def keys() -> Iterator[Array]:
-        count = 0
-        while True:
-            yield jax.random.fold_in(key, count)
-            count += 1
-
-    token = _keys.set(None if key is None else keys())
+    keys = None if key is None else (jax.random.fold_in(key, i) for i in count())
+    token = _keys.set(keys)
     try:
         yield
     finally:
@@ -108,9 +109,16 @@ def each(modules: nnx.Dict) -> Iterable[Any]:
     return modules.values()
 
 
-def table_of(embedding: nnx.Embed) -> Array:
-    """The weights of an embedding, [rows, width]."""
+def table_of(embedding: nnx.Embed | nnx.Linear) -> Array:
+    """The weights of an embedding, or of a decoder, [rows, width]."""
+    if isinstance(embedding, nnx.Linear):
+        return embedding.kernel[...].T
     return embedding.embedding[...]
+
+
+def widen(x: Array) -> Array:
+    """Half precision as float32: it cannot hold a mask, nor the sum of a batch."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def gelu(x: Array) -> Array:
@@ -151,6 +159,11 @@ def activation(name: str | Callable[..., Any]) -> Callable[..., Any]:
     return name if callable(name) else ACTIVATIONS[name]
 
 
+def can_read(x: Any) -> bool:
+    """Whether Python may look at the numbers of an array in the middle of a call."""
+    return not isinstance(x, Tracer) and getattr(x, "is_fully_addressable", True)
+
+
 def check_inputs(
     config: AlbertConfig,
     input_ids: Array | None,
@@ -162,11 +175,13 @@ def check_inputs(
 
     Raises:
         InputError: What does not fit, and what would. Inside a `jax.jit` of the
-            caller's ids cannot be looked at.
+            caller's ids cannot be looked at; those outside a table look up its end.
     """
     inputs.check_one_given(input_ids, inputs_embeds)
     tokens = inputs_embeds if input_ids is None else input_ids
-    inputs.check_length(config, tokens.shape[1])  # pyright: ignore
+    length = tokens.shape[1]  # pyright: ignore
+    # It is no number where `jax.export` leaves it open.
+    inputs.check_length(config, length if isinstance(length, int) else None)
     if inputs_embeds is not None:
         inputs.check_width(config, inputs_embeds.shape[-1])
     check_ids(config, input_ids, token_type_ids, position_ids)
@@ -189,7 +204,7 @@ def check_ids(
         "position_ids": position_ids,
     }
     for name, values in ids.items():
-        if values is None or isinstance(values, jax.core.Tracer):
+        if values is None or not can_read(values):
             continue
         values = np.asarray(values)
         if values.size:
@@ -220,7 +235,7 @@ def mask_to_bias(mask: Array | None, embedded: Array) -> Array | None:
     """
     if mask is None:
         return None
-    dtype = jnp.promote_types(embedded.dtype, jnp.float32)
+    dtype = widen(embedded).dtype
     lowest = jnp.finfo(dtype).min
     return (1 - mask.astype(dtype))[:, None, None, :] * lowest
 
@@ -274,10 +289,12 @@ def attend(
         output_attentions: Return the probabilities.
         implementation: JAX has one only, which XLA fuses.
     """
-    scores = einsum("bqhd,bkhd->bhqk", query, key) / sqrt(query.shape[-1])
+    # Half precision would round the scores, and float16 overflow.
+    wide = widen(query).dtype
+    scores = einsum("bqhd,bkhd->bhqk", query, key, preferred_element_type=wide)
+    scores = scores / sqrt(query.shape[-1])
     if relative is not None:
         scores = scores + relative
-    scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
     if bias is not None:
         scores = scores + bias
     weights = dropout(jax.nn.softmax(scores, -1).astype(value.dtype))
@@ -354,8 +371,8 @@ def length_of(x: Array) -> int:
 
 
 def like(labels: Array, logits: Array) -> Array:
-    """Labels as numbers, in the type and shape of the logits."""
-    return reshape(labels.astype(logits.dtype), logits.shape)
+    """Labels as numbers, in the shape of the logits."""
+    return reshape(labels.astype(widen(logits).dtype), logits.shape)
 
 
 def is_integer(labels: Array) -> bool:
@@ -369,22 +386,26 @@ def clip(labels: Array, highest: int) -> Array:
 
 
 def cross_entropy(logits: Array, labels: Array, ignored: int = IGNORED) -> Array:
-    """Mean negative log-likelihood over the labels that are not ignored."""
-    rows = jax.nn.log_softmax(reshape(logits, (-1, logits.shape[-1])), -1)
+    """Mean negative log-likelihood over the labels that are not ignored.
+
+    It is NaN when all are, and when a label is no class.
+    """
+    rows = jax.nn.log_softmax(widen(reshape(logits, (-1, logits.shape[-1]))), -1)
     labels = reshape(labels, -1)
     counted = labels != ignored
-    classes = jnp.where(counted, labels, 0)[:, None]
-    chosen = jnp.take_along_axis(rows, classes, -1)[:, 0]
-    counted = counted.astype(rows.dtype)
-    return -(chosen * counted).sum() / counted.sum()
+    # A label below 0 would count from the end; one too large is filled with NaN.
+    classes = jnp.where(labels < 0, rows.shape[-1], labels)[:, None]
+    chosen = jnp.take_along_axis(rows, classes, -1, mode="fill")[:, 0]
+    return -jnp.where(counted, chosen, 0).sum() / counted.sum()
 
 
 def mean_squared_error(logits: Array, labels: Array) -> Array:
     """Mean of the squared differences."""
-    return jnp.square(logits - labels).mean()
+    return jnp.square(widen(logits) - labels).mean()
 
 
 def binary_cross_entropy(logits: Array, labels: Array) -> Array:
     """Mean loss of independent yes-or-no labels."""
+    logits = widen(logits)
     yes, no = jax.nn.log_sigmoid(logits), jax.nn.log_sigmoid(-logits)
     return -(labels * yes + (1 - labels) * no).mean()

@@ -34,6 +34,7 @@ from albert_tf.shapes import (
     Heads,
     Hidden,
     Mask,
+    Pooled,
     Tokens,
     Weights,
 )
@@ -192,7 +193,7 @@ class AlbertLayerGroup(Module):
         head_mask: HeadMask | None = None,
         output_attentions: bool = False,
     ) -> tuple[Hidden, tuple[Weights | None, ...]]:
-        """Return the new hidden states, and every block's probabilities if asked for."""
+        """Return the new hidden states, and all blocks' probabilities if asked for."""
         attentions = ()
         for layer in each(self.albert_layers):
             hidden_states, weights = layer(
@@ -273,6 +274,10 @@ class TFAlbertModel(TFAlbertPreTrainedModel):
         self.pooler = Linear(size, size) if add_pooling_layer else None
         self.post_init()
 
+    def pool(self, hidden_states: Hidden) -> Pooled:
+        """What stands for the whole text: tanh of a dense layer on the first token."""
+        return tanh(self.pooler(hidden_states[:, 0]))
+
     def call(
         self,
         input_ids: Tokens | None = None,
@@ -324,7 +329,7 @@ class TFAlbertModel(TFAlbertPreTrainedModel):
         )
         pooler_output = None
         if self.pooler is not None:
-            pooler_output = tanh(self.pooler(last_hidden_state[:, 0]))
+            pooler_output = self.pool(last_hidden_state)
         outputs = BaseModelOutputWithPooling(
             last_hidden_state=last_hidden_state,
             pooler_output=pooler_output,

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import count
 from math import pi, sqrt
 from typing import Any
 
@@ -39,7 +40,7 @@ class Named:
         """Build all layers inside; their sizes are known from the configuration."""
         for layer in self._flatten_layers(include_self=False, recursive=False):
             if not layer.built:
-                layer.build(input_shape)
+                layer.build()
         self.built = True
 
 
@@ -145,6 +146,11 @@ def constant(value: float, x: Tensor) -> Tensor:
     return tf.constant(value, x.dtype)
 
 
+def widen(x: Tensor) -> Tensor:
+    """Half precision as float32: it cannot hold a mask, nor the sum of a batch."""
+    return x if x.dtype == tf.float64 else tf.cast(x, tf.float32)
+
+
 def gelu(x: Tensor) -> Tensor:
     """The exact gelu; TensorFlow's own is good to 5e-9 only, even in float64."""
     return constant(0.5, x) * x * (1 + tf.math.erf(x * constant(sqrt(0.5), x)))
@@ -245,7 +251,7 @@ def mask_to_bias(mask: Tensor | None, embedded: Tensor) -> Tensor | None:
     """
     if mask is None:
         return None
-    dtype = tf.float64 if embedded.dtype == tf.float64 else tf.float32
+    dtype = widen(embedded).dtype
     return (1 - tf.cast(mask, dtype))[:, None, None, :] * tf.constant(dtype.min, dtype)
 
 
@@ -303,8 +309,7 @@ def attend(
     scores = einsum("bqhd,bkhd->bhqk", query, key) / sqrt(query.shape[-1])
     if relative is not None:
         scores = scores + relative
-    if scores.dtype != tf.float64:
-        scores = tf.cast(scores, tf.float32)
+    scores = widen(scores)
     if bias is not None:
         scores = scores + bias
     weights = dropout(tf.cast(tf.nn.softmax(scores), value.dtype))
@@ -345,7 +350,7 @@ def repeat(
         row = None if head_mask is None else head_mask[index]
         # Probabilities are an output, so there is nothing to gain where they are asked.
         if recompute and not output_attentions:
-            hidden, weights = _recomputed(group, bias, row)(hidden), ()
+            hidden, weights = _recomputed(group, hidden, bias, row), ()
         else:
             hidden, weights = group(hidden, bias, row, output_attentions)
         states = (*states, hidden) if output_hidden_states else ()
@@ -353,26 +358,26 @@ def repeat(
     return hidden, states, attentions
 
 
-def _recomputed(group: Any, bias: Any, row: Any) -> Callable[[Tensor], Tensor]:
-    """A call of a group that keeps only its input for the backward pass."""
+def _recomputed(
+    group: keras.layers.Layer, hidden: Tensor, bias: Tensor | None, row: Tensor | None
+) -> Tensor:
+    """Call a group, and keep only what goes in for the backward pass."""
     training = bool(group._get_call_context().get_value("training"))
     drops = [x for x in group._flatten_layers() if getattr(x, "rate", 0) > 0]
     seed = drops[0].seed_generator.next() if drops and training else None
+    given = {"hidden_states": hidden, "bias": bias, "head_mask": row}
+    given = {name: value for name, value in given.items() if value is not None}
 
-    def seeds() -> Iterator[Tensor]:
-        count = 0
-        while True:
-            yield tf.cast(seed, tf.int32) + tf.constant([0, count])
-            count += 1
-
-    def call(hidden: Tensor) -> Tensor:
-        token = _replayed.set((training, seeds()))
+    def call(*values: Tensor) -> Tensor:
+        # The generator counts its second number on with every call of the group.
+        seeds = (tf.cast(seed, tf.int32) + [i, 0] for i in count())
+        token = _replayed.set((training, seeds))
         try:
-            return group(hidden, bias, row, False)[0]
+            return group(**dict(zip(given, values, strict=True)))[0]
         finally:
             _replayed.reset(token)
 
-    return tf.recompute_grad(call)
+    return tf.recompute_grad(call)(*given.values())
 
 
 def decode(hidden: Tensor, table: Tensor, bias: Tensor) -> Tensor:
@@ -416,7 +421,7 @@ def clip(labels: Tensor, highest: int) -> Tensor:
 
 def cross_entropy(logits: Tensor, labels: Tensor, ignored: int = IGNORED) -> Tensor:
     """Mean negative log-likelihood over the labels that are not ignored."""
-    rows = reshape(logits, (-1, tf.shape(logits)[-1]))
+    rows = widen(reshape(logits, (-1, tf.shape(logits)[-1])))
     labels = reshape(labels, (-1,))
     counted = tf.not_equal(labels, tf.cast(ignored, labels.dtype))
     classes = tf.where(counted, labels, tf.zeros_like(labels))
@@ -427,9 +432,10 @@ def cross_entropy(logits: Tensor, labels: Tensor, ignored: int = IGNORED) -> Ten
 
 def mean_squared_error(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean of the squared differences."""
-    return tf.reduce_mean(tf.square(logits - labels))
+    return tf.reduce_mean(tf.square(widen(logits) - widen(labels)))
 
 
 def binary_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean loss of independent yes-or-no labels."""
+    logits, labels = widen(logits), widen(labels)
     return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels, logits))

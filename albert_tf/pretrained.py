@@ -1,8 +1,11 @@
 """Loading, saving and changing TensorFlow models; twins in albert_torch and _flax."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
+from numbers import Number
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +18,26 @@ from albert_core import loading, pruning, schema
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 from albert_core.initial import initial_value, resized_rows
+from albert_core.outputs import ModelOutput
 from albert_core.spelling import KERAS
 from albert_tf.ops import Embedding, Named, unlocked, vector
 
+logger = logging.getLogger("albert_zoo")
+
 _filled_later: ContextVar[bool] = ContextVar("filled_later", default=False)
 
-# The labels that each head takes, in the order in which `fit` may give them.
-LABELS = {
-    "ForPreTraining": ("labels", "sentence_order_label"),
-    "ForQuestionAnswering": ("start_positions", "end_positions"),
+# The labels that each head takes, in the order in which `fit` may give them, and the
+# output that each one judges.
+LABELS: dict[str, dict[str, str]] = {
+    schema.BASE: {},
+    "ForPreTraining": {
+        "labels": "prediction_logits",
+        "sentence_order_label": "sop_logits",
+    },
+    "ForQuestionAnswering": {
+        "start_positions": "start_logits",
+        "end_positions": "end_logits",
+    },
 }
 
 
@@ -67,6 +81,7 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
         if self.head == schema.BASE:
             options["name"] = self.base_model_prefix
         super().__init__(**options)
+        self._allow_non_tensor_positional_args = True
         config.validate()
         self.config = config
 
@@ -193,19 +208,35 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
             self.export(str(Path(save_directory) / "saved_model" / "1"))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the model, its inputs as keywords, in order, or in one dict or list."""
+        """Run the model, its inputs as keywords, in order, or in one dict or list.
+
+        Names in a dict that are no argument are left out, with a message. A list of
+        lists is one tensor.
+        """
         if args and isinstance(args[0], Mapping):
-            kwargs = {**args[0], **kwargs}
+            kwargs = {**self._known(args[0]), **kwargs}
             args = args[1:]
         elif len(args) == 1 and isinstance(args[0], list | tuple):
-            nested = isinstance(args[0][0], list | tuple | int)
-            args = (tf.convert_to_tensor(args[0]),) if nested else tuple(args[0])
+            args = args if _is_numbers(args[0]) else tuple(args[0])
+        args = tuple(to_tensor(value) for value in args)
+        kwargs = {name: to_tensor(value) for name, value in kwargs.items()}
         return super().__call__(*args, **kwargs)
+
+    def _known(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """The inputs that are arguments of the model."""
+        known = {k: v for k, v in inputs.items() if k in self.call_signature_parameters}
+        if len(known) < len(inputs):
+            _say_left(type(self).__name__, tuple(sorted(inputs.keys() - known.keys())))
+        return known
 
     @property
     def base_model(self) -> Any:
         """The encoder inside a model with a head, or the model itself."""
         return getattr(self, self.base_model_prefix, self)
+
+    def __dir__(self) -> list[str]:
+        # Keras loads what `dir` names, and would follow the base model into itself.
+        return [name for name in super().__dir__() if name != "base_model"]
 
     def num_parameters(
         self, only_trainable: bool = False, exclude_embeddings: bool = False
@@ -272,9 +303,11 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
             arrays[name] = resized_rows(arrays[name], size, mean, deviation, seed)
             parent, _, attribute = old[name].layer.rpartition(".")
             if old[name].kind == "embedding":
-                padding = self._find(old[name].layer).padding
-                new = Embedding(size, self.config.embedding_size, padding)
+                before = self._find(old[name].layer)
+                with default_dtype(self.dtype_policy):
+                    new = Embedding(size, self.config.embedding_size, before.padding)
                 _replace(self._find(parent), attribute, new)
+                _freeze_like(new, before)
             else:
                 head = self._find(attribute)
                 head.vocab_size = size
@@ -303,7 +336,11 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
         for group, inner in pruning.blocks(config):
             layer = self.base_model.encoder.albert_layer_groups[group]
             block = layer.albert_layers[inner]
-            _replace(block, "attention", type(block.attention)(self.config, group, inner))
+            before = block.attention
+            with default_dtype(self.dtype_policy):
+                after = type(before)(self.config, group, inner)
+            _replace(block, "attention", after)
+            _freeze_like(after, before)
         for parameter in self._parameters_of_schema():
             self._assign(parameter, arrays[parameter.name])
 
@@ -338,38 +375,71 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
         options.setdefault("input_signature", [self.input_signature])
         super().export(filepath, *args, **options)
 
-    def _labels(self) -> tuple[str, ...]:
-        return LABELS.get(self.head, ("labels",))
+    @property
+    def _labels(self) -> dict[str, str]:
+        """Each label that the head takes, and the output that it judges."""
+        return LABELS.get(self.head, {"labels": "logits"})
 
-    def _with_labels(self, data: Any) -> Any:
-        """Move targets among the inputs, where the model's own loss finds them."""
-        x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
-        if y is None or self._compile_loss is not None:
-            return data
-        if not isinstance(x, Mapping):
-            x = {"input_ids": x}
+    def _targets(self, x: Any, y: Any) -> dict[str, Any]:
+        """Targets by the names of their labels; they may also be among the inputs."""
+        labels = self._labels
+        if y is None:
+            return {name: x[name] for name in labels if name in x}
         if not isinstance(y, Mapping):
             y = y if isinstance(y, tuple | list) else (y,)
-            if len(y) != len(self._labels()):
-                raise InputError(
-                    f"{type(self).__name__} takes the labels "
-                    f"{', '.join(self._labels())}, but fit was given {len(y)}. Give a "
-                    f"dict that names them."
-                )
-            y = dict(zip(self._labels(), y, strict=True))
-        return {**x, **y}, None, weight
+            y = dict(zip(labels if len(y) == len(labels) else range(len(y)), y))
+        found = {name: y.get(name, y.get(output)) for name, output in labels.items()}
+        if len(y) != len(labels) or any(target is None for target in found.values()):
+            raise InputError(
+                f"{type(self).__name__} learns from {' and '.join(labels) or 'no label'}"
+                f", but was given other targets. Give a dict that names them."
+            )
+        return found
+
+    def _unpacked(self, data: Any) -> tuple[dict[str, Any], dict[str, Any], Any]:
+        """A batch as inputs by name, targets by name, and sample weights."""
+        x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+        if not isinstance(x, Mapping):
+            x = x if isinstance(x, tuple | list) else (x,)
+            x = dict(zip(self.call_signature_parameters, x, strict=False))
+        y = self._targets(x, y)
+        return {name: x[name] for name in x if name not in y}, y, weight
+
+    def _for_step(self, data: Any) -> tuple[Any, Any, Any]:
+        """A batch with its targets where its loss looks for them."""
+        x, y, weight = self._unpacked(data)
+        if self._compile_loss is None:
+            return {**x, **y}, None, weight
+        return x, y or None, weight
 
     def train_step(self, data: Any) -> Any:
         """Learn from a batch, by the model's own loss unless `compile` names one."""
-        return super().train_step(self._with_labels(data))
+        return super().train_step(self._for_step(data))
 
     def test_step(self, data: Any) -> Any:
         """Judge a batch, by the model's own loss unless `compile` names one."""
-        return super().test_step(self._with_labels(data))
+        return super().test_step(self._for_step(data))
 
     def predict_step(self, data: Any) -> Any:
-        """Run a batch; `predict` joins plain dicts."""
-        return dict(super().predict_step(data))
+        """Run a batch; labels among the inputs are left out."""
+        x, _, _ = self._unpacked(data)
+        return super().predict_step((x,))
+
+    def _judged(self, x: Any, y: Any, y_pred: Any) -> tuple[Any, Any]:
+        """Targets and outputs in the form that compiled losses and metrics take."""
+        if not isinstance(y_pred, ModelOutput):
+            raise InputError(
+                "fit and evaluate read named outputs, but config.return_dict is False. "
+                "Set it to True."
+            )
+        targets = self._targets(x, y)
+        if self._labels.keys() == targets.keys() == {"labels"}:
+            return targets["labels"], y_pred.logits
+        names = {label: self._labels[label] for label in targets}
+        return (
+            {output: targets[label] for label, output in names.items()},
+            {output: y_pred[output] for output in names.values()},
+        )
 
     def compute_loss(
         self,
@@ -379,42 +449,89 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """The model's own loss if the labels are among the inputs, else the compiled."""
-        if self._compile_loss is None and y_pred.loss is not None:
-            return y_pred.loss
-        if self._compile_loss is None:
+        """The compiled loss, or else the model's own, by the labels.
+
+        Raises:
+            InputError: There is nothing to learn from, or samples have weights, which
+                the model's own loss does not take.
+        """
+        target, output = self._judged(x, y, y_pred)
+        if self._compile_loss is not None:
+            return super().compute_loss(x, target, output, sample_weight, training)
+        if y_pred.get("loss") is None:
             raise InputError(
-                f"There is nothing to learn from: give {' and '.join(self._labels())} "
-                f"with the inputs, or a loss to compile()."
+                f"{type(self).__name__} has nothing to learn from. Give it "
+                f"{' and '.join(self._labels) or 'a head'}."
             )
-        logits = y_pred.logits
-        return super().compute_loss(x, y, logits, sample_weight, training)
+        if sample_weight is not None:
+            raise InputError(
+                "The model's own loss takes no sample_weight or class_weight. Give "
+                "compile() a loss, such as "
+                "SparseCategoricalCrossentropy(from_logits=True)."
+            )
+        return y_pred.loss + sum(tf.reduce_sum(loss) for loss in self.losses)
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
     ) -> Any:
-        """The compiled metrics, of the logits."""
-        logits = y_pred.get("logits", y_pred)
-        return super().compute_metrics(x, y, logits, sample_weight)
+        """The compiled metrics, of the outputs that the labels judge."""
+        target, output = self._judged(x, y, y_pred)
+        return super().compute_metrics(x, target, output, sample_weight)
 
     def get_config(self) -> dict[str, Any]:
         """What `.keras` files keep besides the weights."""
-        return {"config": self.config.to_dict(), "pools": self.base_model.pooler is not None}
+        return {
+            "config": self.config.to_dict(),
+            "pools": self.base_model.pooler is not None,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            "name": self.name,
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         """Build a model from `get_config`'s result."""
-        options = {}
-        if cls.head == schema.BASE:
-            options["add_pooling_layer"] = config["pools"]
-        return cls(AlbertConfig.from_dict(config["config"]), **options)
+        pools = {"add_pooling_layer": config["pools"]} if cls.head == schema.BASE else {}
+        with default_dtype(keras.dtype_policies.deserialize(config["dtype"])):
+            model = cls(AlbertConfig.from_dict(config["config"]), **pools)
+        model.name = config["name"]
+        return model
+
+
+def _is_numbers(value: Any) -> bool:
+    """Whether a value is a list of numbers, of lists of numbers, ..."""
+    while isinstance(value, list | tuple) and value:
+        value = value[0]
+    return isinstance(value, Number)
+
+
+def to_tensor(value: Any) -> Any:
+    """Numbers in lists as a tensor; all else as it is."""
+    numbers = isinstance(value, list | tuple) and _is_numbers(value)
+    return tf.convert_to_tensor(value) if numbers else value
+
+
+@cache
+def _say_left(title: str, names: tuple[str, ...]) -> None:
+    """Say once which inputs a model does not take."""
+    logger.warning("%s does not take %s; left out.", title, ", ".join(names))
 
 
 def _replace(owner: Any, attribute: str, layer: keras.layers.Layer) -> None:
     """Put a layer in the place of another one, which is forgotten."""
+    old = getattr(owner, attribute)
+    place = next(i for i, held in enumerate(owner._layers) if held is old)
     with unlocked(owner):
-        delattr(owner, attribute)
+        owner._tracker.untrack(old)
         setattr(owner, attribute, layer)
+    # The order of the layers is the order of the weights.
+    owner._layers.insert(place, owner._layers.pop())
     if not layer.built:
         with owner._open_name_scope():
             layer.build()
+
+
+def _freeze_like(layer: keras.layers.Layer, old: keras.layers.Layer) -> None:
+    """Freeze in a layer what is frozen in the one that it replaces."""
+    pairs = zip(layer._flatten_layers(), old._flatten_layers(), strict=True)
+    for new, before in pairs:
+        new.trainable = before.trainable

@@ -34,6 +34,7 @@ from albert_torch.shapes import (
     Heads,
     Hidden,
     Mask,
+    Pooled,
     Tokens,
     Weights,
 )
@@ -68,7 +69,7 @@ class AlbertEmbeddings(Module):
         if inputs_embeds is None:
             inputs_embeds = self.word_embeddings(input_ids)
         if token_type_ids is None:
-            token_type_ids = zeros_for(inputs_embeds)
+            token_type_ids = zeros_for(inputs_embeds)  # pyright: ignore
         embeddings = inputs_embeds + self.token_type_embeddings(token_type_ids)
         if not self.config.is_relative:
             if position_ids is None:
@@ -154,7 +155,9 @@ class AlbertLayer(Module):
         self.activation = activation(config.hidden_act)
         self.ffn_output = Linear(config.intermediate_size, config.hidden_size)
         self.dropout = Dropout(config.hidden_dropout_prob)
-        self.full_layer_layer_norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
+        self.full_layer_layer_norm = LayerNorm(
+            config.hidden_size, config.layer_norm_eps
+        )
 
     def feed_forward(self, attended: Hidden) -> Hidden:
         """Expand, activate, contract, add, norm."""
@@ -192,7 +195,7 @@ class AlbertLayerGroup(Module):
         head_mask: HeadMask | None = None,
         output_attentions: bool = False,
     ) -> tuple[Hidden, tuple[Weights | None, ...]]:
-        """Return the new hidden states, and every block's probabilities if asked for."""
+        """Return the new hidden states, and all blocks' probabilities if asked for."""
         attentions = ()
         for layer in each(self.albert_layers):
             hidden_states, weights = layer(
@@ -217,7 +220,9 @@ class AlbertTransformer(Module):
         self.embedding_hidden_mapping_in = Linear(
             config.embedding_size, config.hidden_size
         )
-        self.albert_layer_groups = Modules([AlbertLayerGroup(config, g) for g in groups])
+        self.albert_layer_groups = Modules(
+            [AlbertLayerGroup(config, g) for g in groups]
+        )
         self.gradient_checkpointing = False
 
     def forward(
@@ -274,6 +279,10 @@ class AlbertModel(AlbertPreTrainedModel):
         self.pooler = Linear(size, size) if add_pooling_layer else None
         self.post_init()
 
+    def pool(self, hidden_states: Hidden) -> Pooled:
+        """What stands for the whole text: tanh of a dense layer on the first token."""
+        return tanh(self.pooler(hidden_states[:, 0]))  # pyright: ignore
+
     def forward(
         self,
         input_ids: Tokens | None = None,
@@ -323,7 +332,7 @@ class AlbertModel(AlbertPreTrainedModel):
         )
         pooler_output = None
         if self.pooler is not None:
-            pooler_output = tanh(self.pooler(last_hidden_state[:, 0]))
+            pooler_output = self.pool(last_hidden_state)
         outputs = BaseModelOutputWithPooling(
             last_hidden_state=last_hidden_state,
             pooler_output=pooler_output,

@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from albert_core import inputs
 from albert_core.config import AlbertConfig
 from albert_core.losses import IGNORED
+from albert_torch.pretrained import is_filled_later
 
 __all__ = ["einsum", "tanh"]
 
@@ -23,7 +24,9 @@ class Linear(nn.Linear):
     """A dense layer whose values come from `post_init` or from a checkpoint."""
 
     def reset_parameters(self) -> None:
-        """Leave the memory untouched, so that loading holds one copy of the weights."""
+        """Leave memory that will be filled untouched: loading holds one copy then."""
+        if not is_filled_later():
+            super().reset_parameters()
 
 
 class Embedding(nn.Embedding):
@@ -36,7 +39,9 @@ class Embedding(nn.Embedding):
         super().__init__(rows, width, padding_idx=padding)
 
     def reset_parameters(self) -> None:
-        """Leave the memory untouched, so that loading holds one copy of the weights."""
+        """Leave memory that will be filled untouched: loading holds one copy then."""
+        if not is_filled_later():
+            super().reset_parameters()
 
 
 class LayerNorm(nn.LayerNorm):
@@ -97,6 +102,15 @@ def activation(name: str | Callable[..., Any]) -> Callable[..., Any]:
     return name if callable(name) else ACTIVATIONS[name]
 
 
+def can_read(x: Tensor) -> bool:
+    """Whether Python may look at the numbers of a tensor in the middle of a call."""
+    traced = torch.jit.is_tracing()  # pyright: ignore
+    if torch.compiler.is_compiling() or traced or x.is_meta:
+        return False
+    mapped = torch._C._functorch.is_functorch_wrapped_tensor  # pyright: ignore
+    return not mapped(x)  # by torch.vmap
+
+
 def check_inputs(
     config: AlbertConfig,
     input_ids: Tensor | None,
@@ -114,15 +128,13 @@ def check_inputs(
     inputs.check_length(config, tokens.shape[1])  # pyright: ignore
     if inputs_embeds is not None:
         inputs.check_width(config, inputs_embeds.shape[-1])
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
-        return
     ids = {
         "input_ids": input_ids,
         "token_type_ids": token_type_ids,
         "position_ids": position_ids,
     }
     for name, values in ids.items():
-        if values is None or values.numel() == 0 or values.is_meta:
+        if values is None or values.numel() == 0 or not can_read(values):
             continue
         low, high = values.aminmax()
         if values.device.type == "cpu":
@@ -130,7 +142,8 @@ def check_inputs(
         else:  # without waiting for the device
             size = getattr(config, inputs.TABLES[name])
             fits = (low >= 0) & (high < size)
-            torch._assert_async(fits, f"{name} holds an id outside 0 to {size - 1}")
+            message = f"{name} holds an id outside 0 to {size - 1}"
+            torch._assert_async(fits, message)  # pyright: ignore
 
 
 def zeros_for(embedded: Tensor) -> Tensor:
@@ -157,9 +170,8 @@ def mask_to_bias(mask: Tensor | None, embedded: Tensor) -> Tensor | None:
     """
     if mask is None:
         return None
-    if not torch.compiler.is_compiling() and not torch.jit.is_tracing():
-        if not mask.is_meta and bool((mask == 1).all()):
-            return None
+    if can_read(mask) and bool((mask == 1).all()):
+        return None
     dtype = torch.promote_types(embedded.dtype, torch.float32)
     lowest = torch.finfo(dtype).min
     return (1.0 - mask.to(dtype))[:, None, None, :] * lowest
@@ -241,13 +253,18 @@ def _attend_fused(
     dropout: nn.Dropout,
 ) -> Tensor:
     mask = bias if relative is None else relative if bias is None else bias + relative
+    query, key, value = (x.transpose(1, 2) for x in (query, key, value))
     if mask is not None:
         # Half precision cannot hold the lowest float32.
-        mask = mask.clamp(min=torch.finfo(query.dtype).min).to(query.dtype)
+        lowest = torch.finfo(query.dtype).min
+        mask = mask.clamp(min=lowest).to(query.dtype)
+        if query.dtype == torch.float16:
+            # Its own does not swallow a score, so a row of padding must have none.
+            query = query.masked_fill((mask == lowest).all(-1, keepdim=True), 0)
     context = functional.scaled_dot_product_attention(
-        query.transpose(1, 2),
-        key.transpose(1, 2),
-        value.transpose(1, 2),
+        query,
+        key,
+        value,
         attn_mask=mask,
         dropout_p=dropout.p if dropout.training else 0.0,
     )

@@ -10,13 +10,37 @@ import ml_dtypes
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from albert_core import checkpoint as canonical
 from albert_core import loading, pruning, schema
 from albert_core.config import AlbertConfig
-from albert_core.errors import ConfigError
+from albert_core.errors import ConfigError, InputError
 from albert_core.fields import DTYPES
 from albert_core.initial import initial_value, resized_rows
+from albert_core.outputs import OUTPUTS, ModelOutput
+
+
+def _register(output: type[ModelOutput]) -> None:
+    """Let outputs pass through torch.export, torch.func and distributed training."""
+
+    def with_keys(out: Any) -> Any:
+        return [(pytree.MappingKey(name), out[name]) for name in out], list(out)
+
+    pytree.register_pytree_node(
+        output,
+        lambda out: (list(out.values()), list(out)),
+        lambda values, names: output(zip(names, values, strict=True)),
+        serialized_type_name=f"{output.__module__}.{output.__name__}",
+        flatten_with_keys_fn=with_keys,
+    )
+
+
+for _output in OUTPUTS:
+    _register(_output)
+
+# The layers that `post_init` gives initial values, and what the schema calls them.
+KINDS = {nn.Linear: "dense", nn.Embedding: "embedding", nn.LayerNorm: "norm"}
 
 _filled_later: ContextVar[bool] = ContextVar("filled_later", default=False)
 
@@ -31,6 +55,11 @@ def filled_later() -> Iterator[None]:
         _filled_later.reset(token)
 
 
+def is_filled_later() -> bool:
+    """Whether models are built without initial values now."""
+    return _filled_later.get()
+
+
 def to_array(tensor: Tensor) -> canonical.Array:
     """The numbers of a tensor as a NumPy array; on the CPU without a copy."""
     tensor = tensor.detach().cpu()
@@ -43,7 +72,8 @@ def to_tensor(array: canonical.Array) -> Tensor:
     """The numbers of a NumPy array as a tensor."""
     if array.dtype == ml_dtypes.bfloat16:
         return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
-    return torch.from_numpy(np.ascontiguousarray(array))
+    # `ascontiguousarray` would give a scalar an axis.
+    return torch.from_numpy(np.asarray(array, order="C"))
 
 
 def to_dtype(dtype: Any, stored: str) -> torch.dtype:
@@ -87,31 +117,41 @@ class AlbertPreTrainedModel(nn.Module):
         config.validate()
         self.config = config
         self.register_load_state_dict_pre_hook(_drop_buffers)
+        self.register_load_state_dict_post_hook(_tie_again)
 
     def post_init(self) -> None:
-        """Tie the decoder, and draw initial values unless a checkpoint brings them."""
+        """Tie the decoder, and draw initial values unless a checkpoint brings them.
+
+        A subclass calls it last: the dense layers, tables and norms of its own get the
+        initial values of ALBERT's; whatever else it has keeps its own.
+        """
         self.tie_weights()
-        if not _filled_later.get():
-            own = [p.name for p in self._parameters_of_schema() if self._owns(p.name)]
-            self._initialise(own)
+        if not is_filled_later():
+            self._initialise([n for n in self.canonical_tensors() if self._owns(n)])
 
     def _owns(self, name: str) -> bool:
-        # The encoder of a model with a head has drawn its values by itself.
-        return self.head == schema.BASE or not name.startswith(schema.PREFIX)
-
-    def _parameters_of_schema(self) -> tuple[schema.Parameter, ...]:
-        pools = getattr(self.base_model, "pooler", None) is not None
-        return schema.parameters(self.config, self.head, pools)
+        # An encoder inside has drawn its values by itself.
+        return self.base_model is self or not name.startswith(schema.PREFIX)
 
     @torch.no_grad()
     def _initialise(self, names: list[str]) -> None:
-        """Give parameters of the schema their initial values, by torch's own seed."""
-        seed = int(torch.randint(2**31, ()))
+        """Give parameters of known layers their initial values, by torch's own seed."""
+        seed = int(torch.randint(2**31, (), device="cpu"))
         tensors = self.canonical_tensors()
-        for parameter in self._parameters_of_schema():
-            if parameter.name in names and parameter.name in tensors:
+        for name in names:
+            if (parameter := self._parameter(name)) and not tensors[name].is_meta:
                 value = initial_value(parameter, self.config.initializer_range, seed)
-                tensors[parameter.name].copy_(to_tensor(value))
+                tensors[name].copy_(to_tensor(value))
+
+    def _parameter(self, name: str) -> schema.Parameter | None:
+        """What a tensor is in the words of the schema, if it is of a known layer."""
+        layer, _, leaf = name.rpartition(".")
+        owner = self.get_submodule(layer)
+        for known, kind in KINDS.items():
+            if isinstance(owner, known):
+                shape = tuple(getattr(owner, leaf).shape)
+                return schema.Parameter(name, layer, leaf, kind, shape)
+        return None
 
     def canonical_tensors(self) -> dict[str, Tensor]:
         """All tensors by canonical name, tied ones once, without a copy."""
@@ -164,7 +204,7 @@ class AlbertPreTrainedModel(nn.Module):
         """
         name = pretrained_model_name_or_path
         config, stored = loading.open_pretrained(name, config, options)
-        first = next(iter(stored), None)
+        first = next(filter(schema.is_encoder, stored), None)
         kept = "float32" if first is None else stored.dtype(first)
         with filled_later(), default_dtype(to_dtype(dtype or torch_dtype, kept)):
             model = cls(config, *model_args, **options)
@@ -200,8 +240,8 @@ class AlbertPreTrainedModel(nn.Module):
         """
         if not safe_serialization:
             raise ConfigError(
-                "safe_serialization=False would write a pickle, which can run code when "
-                "it is read. Leave it out to write safetensors."
+                "safe_serialization=False would write a pickle, which can run code "
+                "when it is read. Leave it out to write safetensors."
             )
         if not is_main_process:
             return
@@ -244,12 +284,24 @@ class AlbertPreTrainedModel(nn.Module):
             and not (exclude_embeddings and "_embeddings." in name)
         )
 
-    def get_input_embeddings(self) -> nn.Module:
+    def get_input_embeddings(self) -> Any:
         """The word embeddings."""
         return self.base_model.embeddings.word_embeddings
 
     def set_input_embeddings(self, value: nn.Module) -> None:
-        """Put other word embeddings in place, and decode with them."""
+        """Put other word embeddings in place, and decode with them.
+
+        Raises:
+            InputError: The table has another shape.
+        """
+        old = self.get_input_embeddings().weight
+        new = getattr(value, "weight", old)
+        if new.shape != old.shape:
+            raise InputError(
+                f"The table is {tuple(new.shape)}, but the model's is "
+                f"{tuple(old.shape)}. For another vocabulary call "
+                f"resize_token_embeddings first."
+            )
         self.base_model.embeddings.word_embeddings = value
         self.tie_weights()
 
@@ -262,7 +314,7 @@ class AlbertPreTrainedModel(nn.Module):
         """Let the decoder share the word embeddings, and its bias the head's."""
         decoder = self.get_output_embeddings()
         if decoder is not None:
-            decoder.bias = self.predictions.bias
+            decoder.bias = self.predictions.bias  # pyright: ignore
             if self.config.tie_word_embeddings:
                 decoder.weight = self.get_input_embeddings().weight
 
@@ -328,7 +380,12 @@ class AlbertPreTrainedModel(nn.Module):
             with filled_later():
                 attention = type(block.attention)(config, group, inner)
             attention.config = self.config
-            block.attention = attention.to(sample).train(block.training)
+            attention.to(sample).train(block.training)
+            for new, old in zip(
+                attention.parameters(), block.attention.parameters(), strict=True
+            ):
+                new.requires_grad_(old.requires_grad)
+            block.attention = attention
         for name, tensor in self.canonical_tensors().items():
             tensor.copy_(to_tensor(arrays[name]))
 
@@ -336,8 +393,8 @@ class AlbertPreTrainedModel(nn.Module):
         """Choose "eager" or "sdpa" for the calls to come."""
         self.config.attn_implementation = implementation
 
-    def gradient_checkpointing_enable(self, **_: Any) -> None:
-        """Keep only the layers' inputs for the backward pass: less memory, more time."""
+    def gradient_checkpointing_enable(self, *_: Any, **__: Any) -> None:
+        """Keep only layers' inputs for the backward pass: less memory, more time."""
         self.base_model.encoder.gradient_checkpointing = True
 
     def gradient_checkpointing_disable(self) -> None:
@@ -364,7 +421,15 @@ def _device(device_map: Any) -> torch.device | str:
     return device_map
 
 
-def _drop_buffers(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+def _tie_again(module: nn.Module, _: Any) -> None:
+    """Join what `load_state_dict(assign=True)` has put in the places of one tensor."""
+    assert isinstance(module, AlbertPreTrainedModel)
+    module.tie_weights()
+
+
+def _drop_buffers(
+    module: nn.Module, state: dict[str, Any], prefix: str, *_: Any
+) -> None:
     """Accept state dicts from before positions stopped being stored."""
     for name in schema.BUFFERS:
         for base in ("", schema.PREFIX):

@@ -3,7 +3,7 @@
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import version
@@ -26,7 +26,7 @@ class Backend(Protocol):
 
     name: str
     title: str
-    packages: tuple[str, ...]
+    packages: Sequence[str]
 
     def load(self, path: Path, head: str, dtype: str, **options: Any) -> Run:
         """Load a checkpoint, for runs with all outputs, precise and without dropout.
@@ -75,7 +75,7 @@ class TorchBackend:
 
     name = "torch"
     title = "PyTorch"
-    packages = ("torch",)
+    packages: Sequence[str] = ("torch",)
 
     def load(self, path: Path, head: str, dtype: str, **options: Any) -> Run:
         """See `Backend`."""
@@ -109,7 +109,7 @@ class TFBackend:
 
     name = "tf"
     title = "TensorFlow"
-    packages = ("tensorflow", "keras")
+    packages: Sequence[str] = ("tensorflow", "keras")
 
     def load(self, path: Path, head: str, dtype: str, **options: Any) -> Run:
         """See `Backend`."""
@@ -140,7 +140,7 @@ class FlaxBackend:
 
     name = "flax"
     title = "JAX (Flax)"
-    packages = ("jax", "flax")
+    packages: Sequence[str] = ("jax", "flax")
 
     def load(self, path: Path, head: str, dtype: str, **options: Any) -> Run:
         """See `Backend`."""
@@ -164,9 +164,8 @@ class FlaxBackend:
         return {"default_matmul_precision": "highest"}
 
 
-BACKENDS: Mapping[str, Backend] = {
-    backend.name: backend for backend in (TorchBackend(), TFBackend(), FlaxBackend())
-}
+_ALL: tuple[Backend, ...] = (TorchBackend(), TFBackend(), FlaxBackend())
+BACKENDS: Mapping[str, Backend] = {backend.name: backend for backend in _ALL}
 
 
 def is_installed(backend: Backend) -> bool:

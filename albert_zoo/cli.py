@@ -68,7 +68,7 @@ def cli() -> None:
     "--json",
     "json_file",
     type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
-    help="Write all figures to this file; - for the standard output, without the table.",
+    help="Write all figures to this file; - prints them in place of the table.",
 )
 def parity(
     checkpoint: str | None,
@@ -86,7 +86,7 @@ def parity(
     Examples:
       albert-zoo parity
       albert-zoo parity my-albert --frameworks torch,flax --dtype float32
-    """
+    """  # noqa: D301  (click reads the backspace)
     from albert_zoo import backends
     from albert_zoo.parity import proof, report
 
@@ -100,14 +100,14 @@ def parity(
         )
     with tempfile.TemporaryDirectory() as folder:
         path = checkpoint or str(proof.write_sample(Path(folder) / "sample"))
-        with _progress(proof.steps(frameworks, dtypes)) as step:
+        with _Progress(proof.steps(frameworks, dtypes)) as step:
             result = proof.prove(path, frameworks, dtypes, step)
     result.checkpoint = checkpoint or "a small sample"
     _print_result(result.to_dict(), json_file, lambda to: report.show(result, to))
     sys.exit(OK if result.passed else CHECK_FAILED)
 
 
-class _progress:
+class _Progress:
     """A progress bar on a terminal's error stream; nothing elsewhere."""
 
     def __init__(self, total: int) -> None:

@@ -6,18 +6,17 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-from pathlib import Path  # noqa: E402
+from pathlib import Path
 
-import jaxtyping  # noqa: E402
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
+import jaxtyping
+import numpy as np
+import pytest
 
 # Annotated shapes are checked in every call that a test makes. (Keras layers cannot be
 # decorated at import: their metaclass looks at the signature of __init__.)
-jaxtyping.install_import_hook(
-    ["albert_torch.layers", "albert_torch.heads", "albert_flax.layers", "albert_flax.heads"],
-    "beartype.beartype",
-)
+FILES = ("layers", "heads")
+HOOKED = [f"albert_{name}.{file}" for name in ("torch", "flax") for file in FILES]
+jaxtyping.install_import_hook(HOOKED, "beartype.beartype")
 
 from albert_core import AlbertConfig, checkpoint, schema  # noqa: E402
 

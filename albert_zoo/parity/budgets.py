@@ -1,7 +1,7 @@
 """How far two computations of the same numbers may be apart: the only place for it.
 
-A computation in a number type with unit round-off u makes a relative error of about u at
-every rounded operation. Errors of independent operations add like the root of their
+A computation in a number type with unit round-off u makes a relative error of about u
+at every rounded operation. Errors of independent operations add like the root of their
 number, so that after D blocks of about `OPERATIONS` rounded steps each, an error of
 u * sqrt(OPERATIONS * D) is what a faithful implementation has when no step amplifies.
 Attention and the norms do amplify; `AMPLIFICATION` is the room for it. It was set from
@@ -10,7 +10,12 @@ healthy models: see `docs/parity.md` for the largest errors that were measured.
 
 from math import sqrt
 
-UNIT = {"float64": 2.0**-53, "float32": 2.0**-24}
+UNIT = {
+    "float64": 2.0**-53,
+    "float32": 2.0**-24,
+    "float16": 2.0**-11,
+    "bfloat16": 2.0**-8,
+}
 
 # Rounded steps of a block: four projections, two products with the softmax between
 # them, two feed-forward products with the activation, two norms, two additions.
@@ -26,9 +31,11 @@ STRUCTURE = 1e-12
 # the golden files (outputs of order 1): each is within 2.7e-6 of the exact value.
 GOLDEN = 5e-6
 # Gradients relative to the largest entry of a parameter's gradient, in float32. The
-# floor is for gradients that are zero in theory and hold nothing but rounding.
+# floor stands in for that entry where a gradient is zero in theory (that of a key's
+# bias shifts all scores of a row alike) and holds nothing but rounding: up to 3.1e-8 in
+# the golden files, so that 1e-5 of the floor is three times as much.
 GOLDEN_GRADIENT = 1e-5
-GRADIENT_FLOOR = 1e-3
+GRADIENT_FLOOR = 1e-2
 
 
 def relative_error(dtype: str, blocks: int) -> float:

@@ -30,10 +30,13 @@ def batches(config: AlbertConfig, head: str) -> Mapping[str, Inputs]:
     """
     stream = np.random.default_rng(SEED)
     longest = config.max_position_embeddings
+    made = {
+        "rows": _rows(config, min(LENGTH, longest), stream),
+        "single": _plain(config, 1, 1, stream),
+        "longest": _plain(config, 1, longest, stream),
+    }
     return {
-        "rows": _shaped(_rows(config, min(LENGTH, longest), stream), config, head, stream),
-        "single": _shaped(_plain(config, 1, 1, stream), config, head, stream),
-        "longest": _shaped(_plain(config, 1, longest, stream), config, head, stream),
+        name: _labelled(batch, config, head, stream) for name, batch in made.items()
     }
 
 
@@ -63,7 +66,7 @@ def _rows(config: AlbertConfig, length: int, stream: np.random.Generator) -> Inp
     return made
 
 
-def _shaped(
+def _labelled(
     made: Inputs, config: AlbertConfig, head: str, stream: np.random.Generator
 ) -> Inputs:
     """Add labels; for multiple choice, give every text as many choices."""
@@ -87,7 +90,8 @@ def _shaped(
         return {
             **made,
             "start_positions": classes(length),
-            "end_positions": classes(length + 1),  # the last of which counts for nothing
+            # The highest is outside of the text and counts for nothing.
+            "end_positions": classes(length + 1),
         }
     if head == "Model":
         return made

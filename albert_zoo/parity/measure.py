@@ -54,8 +54,9 @@ def compare(
     """
     names = {name for outputs in expected.values() for name in outputs}
     for batch, outputs in expected.items():
-        odd = outputs.keys() ^ found[batch].keys()
-        odd |= {k for k in outputs.keys() - odd if outputs[k].shape != found[batch][k].shape}
+        shapes = {name: array.shape for name, array in outputs.items()}
+        odd = {name: array.shape for name, array in found[batch].items()}.items()
+        odd = {name for name, _ in odd ^ shapes.items()}
         if odd:
             raise ValueError(
                 f"Of batch {batch!r} only one of the two has {', '.join(sorted(odd))}, "
@@ -83,6 +84,7 @@ def _compare(
         ordered = np.sort(expected, -1)
         clear = ordered[..., -1] - ordered[..., -2] > 2 * largest
         same = found.argmax(-1) == expected.argmax(-1)
-        decided, agreeing = decided + int(clear.sum()), agreeing + int((clear & same).sum())
+        decided += int(clear.sum())
+        agreeing += int((clear & same).sum())
     finite = all(bool(np.isfinite(found).all()) for found, _ in pairs)
     return Difference(name, error / norm, largest, agreeing, decided, finite)

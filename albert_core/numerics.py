@@ -1,0 +1,54 @@
+"""The functions of the reference: activations, softmax, mask, in NumPy float64."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+F64 = NDArray[np.float64]
+_erf: Callable[[F64], F64] = np.vectorize(math.erf, otypes=[np.float64])
+
+
+def gelu_new(x: F64) -> F64:
+    """The tanh form of gelu (Hendrycks and Gimpel 2016), as Google computes it."""
+    return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
+def gelu(x: F64) -> F64:
+    """The exact gelu: x times the normal distribution function."""
+    return 0.5 * x * (1 + _erf(x / math.sqrt(2)))
+
+
+def _sigmoid(x: F64) -> F64:
+    return 0.5 * (1 + np.tanh(0.5 * x))  # no overflow at either end
+
+
+ACTIVATIONS: Mapping[str, Callable[[F64], F64]] = {
+    "gelu": gelu,
+    "gelu_new": gelu_new,
+    "gelu_pytorch_tanh": gelu_new,
+    "quick_gelu": lambda x: x * _sigmoid(1.702 * x),
+    "relu": lambda x: np.maximum(x, 0.0),
+    "silu": lambda x: x * _sigmoid(x),
+    "swish": lambda x: x * _sigmoid(x),
+    "tanh": np.tanh,
+    "linear": lambda x: x,
+}
+
+
+def softmax(x: F64) -> F64:
+    """Softmax over the last axis."""
+    powers = np.exp(x - x.max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True)
+
+
+def mask_to_bias(mask: NDArray[Any]) -> F64:
+    """Turn a mask [batch, seq] into what is added to scores [batch, heads, seq, seq].
+
+    The lowest number swallows every score, so that padding gets no weight beside a real
+    token, and a row without any real token attends uniformly.
+    """
+    lowest = np.finfo(np.float64).min
+    return (1.0 - mask.astype(np.float64))[:, None, None, :] * lowest

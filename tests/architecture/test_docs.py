@@ -1,0 +1,66 @@
+"""The pages say what is so: their examples run, their commands are the real ones."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCKS = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+WITH_CODE = [page for page in PAGES if BLOCKS.search(page.read_text())]
+COMMANDS = (
+    'pip install -c constraints.txt ".[all]" && albert-zoo parity',
+    'pip install -c constraints.txt -e ".[all,dev]" && pytest',
+)
+
+
+@pytest.mark.parametrize("page", WITH_CODE, ids=lambda p: str(p.relative_to(ROOT)))
+def test_the_examples_run(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "__main__"}
+    for block in BLOCKS.findall(page.read_text()):
+        exec(compile(block, str(page), "exec"), names)
+
+
+def test_the_readme_has_both_commands():
+    text = (ROOT / "README.md").read_text()
+    for command in COMMANDS:
+        assert f"```bash\n{command}\n```" in text
+
+
+def test_the_installed_command_is_the_readme_s():
+    """`albert-zoo parity` as the first command runs it; CI runs the installation."""
+    command = Path(sys.executable).with_name("albert-zoo")
+    shown = subprocess.run(
+        [command, "parity"], capture_output=True, text=True, check=False
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.count("PASS") == 6
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_between_pages_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+        if not target.startswith(("http", "mailto")):
+            assert (page.parent / target).exists(), target
+
+
+def test_doctests_of_the_packages_pass():
+    """Every example in a docstring runs; one process, for the frameworks' start."""
+    files = [str(f) for p in ("core", "torch", "tf", "flax") for f in files_of(p)]
+    shown = subprocess.run(
+        [sys.executable, "-m", "pytest", "--doctest-modules", "-q", "-p",
+         "no:cacheprovider", "-W", "ignore", *files],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert shown.returncode == 0, shown.stdout
+    assert " passed" in shown.stdout
+
+
+def files_of(package):
+    """The files of a package that hold examples."""
+    found = sorted((ROOT / f"albert_{package}").glob("*.py"))
+    return [file for file in found if ">>> " in file.read_text()]
