@@ -9,6 +9,7 @@ leaves the old checkpoint or the new one, never some of each.
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +23,7 @@ INDEX_NAME = "model.safetensors.index.json"
 SHARD_NAME = "model-{:05}-of-{:05}.safetensors"
 A_SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 PENDING = ".albert-save"
+OLD = 24 * 60 * 60  # seconds
 
 
 def find(directory: Path, name: str) -> Path:
@@ -50,9 +52,11 @@ def make(directory: str | Path) -> Path:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as problem:
+        places = (directory, *directory.parents)
+        file = next(p for p in places if p.exists() or p.is_symlink())
         raise CheckpointError(
-            f"{directory} cannot be a directory, because {problem.filename} is a file. "
-            f"Give another place to save to."
+            f"{directory} cannot be a directory, because {file} is a file. Give "
+            f"another place to save to."
         ) from problem
     return directory
 
@@ -64,6 +68,7 @@ def replaced(directory: Path) -> Generator[Path]:
     An error inside, or a full disk, leaves everything as it was.
     """
     finish(directory)
+    _sweep(directory)
     place = Path(tempfile.mkdtemp(prefix=f"{PENDING}-", dir=directory))
     try:
         yield place
@@ -75,6 +80,13 @@ def replaced(directory: Path) -> Generator[Path]:
         shutil.rmtree(place, ignore_errors=True)
         raise
     finish(directory)
+
+
+def _sweep(directory: Path) -> None:
+    """Remove what killed saves have left; one that is at work is not that old."""
+    for place in directory.glob(f"{PENDING}-*"):
+        if time.time() - place.stat().st_mtime > OLD:
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def _commit(place: Path, pending: Path) -> None:

@@ -227,5 +227,8 @@ def write(path: Path, arrays: Mapping[str, Array], names: Iterable[str]) -> None
         file.write(text)
         for name in order:
             dtype = DTYPES[CODES[kinds[name][0].name]]
-            flat = np.asarray(arrays[name], dtype, order="C").reshape(-1)
-            file.write(flat.view(np.uint8).data)
+            file.write(_raw(np.asarray(arrays[name], dtype, order="C")))
+
+
+def _raw(array: Array) -> memoryview:
+    return array.reshape(-1).view(np.uint8).data

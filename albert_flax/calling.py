@@ -5,17 +5,18 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from albert_core import schema
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 from albert_core.initial import initial_value
-from albert_core.losses import problem_type
+from albert_core.losses import IGNORED, problem_type
 from albert_core.outputs import ModelOutput, finish
 from albert_core.spelling import FLAX
 from albert_flax import params as trees
-from albert_flax.ops import check_ids, is_integer
+from albert_flax.ops import can_read, check_ids, is_integer
 from albert_flax.params import Params, Path
 from albert_flax.program import INPUTS, Program
 
@@ -145,7 +146,16 @@ class FlaxCallable:
             dtype=self.dtype,
             flags=(output_attentions, output_hidden_states, self.config.problem_type),
         )
+        if "loss" in output and self._classifies():
+            for name in labels.keys() & inputs.keys():
+                _check_classes(name, inputs[name], output)
         return finish(output, return_dict, self.config)
+
+    def _classifies(self) -> bool:
+        """Whether labels are class numbers, and not numbers or flags."""
+        problem = self.config.problem_type
+        single = problem == "single_label_classification"
+        return self.head != "ForSequenceClassification" or single
 
     def _settle_problem(self, labels: Array) -> None:
         # Before the trace, which would keep what it found the first time.
@@ -179,7 +189,7 @@ class FlaxCallable:
 
     @params.setter
     def params(self, params: Mapping[str, Any]) -> None:
-        self._params = jax.tree.map(jnp.asarray, self._checked(params))
+        self._params = jax.tree.map(trees.to_array, self._checked(params))
 
     def _checked(self, params: Mapping[str, Any]) -> Params:
         title = type(self).__name__
@@ -207,7 +217,7 @@ class FlaxCallable:
 
     def _initial_array(self, parameter: schema.Parameter, seed: int) -> Array:
         value = initial_value(parameter, self.config.initializer_range, seed)
-        return jnp.asarray(FLAX.turn(parameter, value))
+        return jax.device_put(FLAX.turn(parameter, value))
 
     def init_weights(
         self,
@@ -233,7 +243,24 @@ class FlaxCallable:
         return self._checked(trees.nest(leaves))
 
 
-def _to_input(value: Any) -> Array:
-    array = jnp.asarray(value)
+def _check_classes(name: str, labels: Array, output: ModelOutput) -> None:
+    """Refuse labels that are no class; the compiled loss, which cannot, is NaN then."""
+    order = name == "sentence_order_label"
+    field = "sop_logits" if order else "prediction_logits"
+    scores = output.get(field, output.get("logits"))
+    if scores is None or not can_read(labels):
+        return
+    count, found = scores.shape[-1], np.unique(np.asarray(labels))
+    wrong = found[(found != IGNORED) & ((found < 0) | (found >= count))]
+    if wrong.size:
+        raise InputError(
+            f"{name} holds {wrong.tolist()}, but the classes go from 0 to {count - 1}. "
+            f"Use {IGNORED} for what is to be left out."
+        )
+
+
+def _to_input(value: Any) -> Any:
+    # NumPy's go to the device with the call; sent before, each shape would compile.
+    array = value if isinstance(value, Array) else np.asarray(value)
     # Hugging Face's classes take 64-bit ids too.
-    return array.astype(jnp.int32) if array.dtype == jnp.int64 else array
+    return array.astype(np.int32) if array.dtype == np.int64 else array

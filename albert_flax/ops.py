@@ -282,7 +282,7 @@ def attend(
         query: [batch, seq, heads, width]; key and value too.
         key: See query.
         value: See query.
-        bias: Added to the scores, [batch, 1, 1, seq].
+        bias: In place of the scores where it is not 0, [batch, 1, 1, seq].
         relative: Position scores, [batch, heads, seq, seq].
         head_mask: [heads], 1 to keep a head.
         dropout: For the probabilities.
@@ -296,7 +296,8 @@ def attend(
     if relative is not None:
         scores = scores + relative
     if bias is not None:
-        scores = scores + bias
+        # Not added: a row of padding has no scores, and so no gradient for them.
+        scores = jnp.where(bias == 0, scores, bias)
     weights = dropout(jax.nn.softmax(scores, -1).astype(value.dtype))
     if head_mask is not None:
         weights = weights * head_mask[:, None, None]

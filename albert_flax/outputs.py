@@ -1,6 +1,7 @@
 """The output classes under the names that Hugging Face gave them for JAX."""
 
 import json
+from collections import OrderedDict
 from typing import Any
 
 from jax import export
@@ -23,7 +24,8 @@ def _register(output: type[outputs.ModelOutput]) -> None:
     def rebuild(names: tuple[str, ...], values: Any) -> outputs.ModelOutput:
         made = output()
         for name, value in zip(names, values, strict=True):
-            made[name] = value  # None too, which the constructor would leave out
+            # JAX may put anything in, None too, which the class itself leaves out.
+            OrderedDict.__setitem__(made, name, value)
         return made
 
     register_pytree_with_keys(

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax import Array
 
 from albert_core.errors import CheckpointError, ConfigError
 from albert_core.schema import Parameter
@@ -51,6 +52,11 @@ def plain(tree: Mapping[str, Any]) -> Params:
         str(key): plain(value) if isinstance(value, Mapping) else value
         for key, value in tree.items()
     }
+
+
+def to_array(leaf: Any) -> Array:
+    """A leaf as an array of JAX, which no later change of NumPy's can reach."""
+    return leaf if isinstance(leaf, Array) else jax.device_put(np.array(leaf))
 
 
 def check(tree: Params, schema: Iterable[Parameter], title: str) -> Params:

@@ -49,7 +49,7 @@ class AlbertPreTrainedModule(nnx.Module):
                 variable = getattr(self._find(parameter.layer), FLAX.leaf(parameter))
                 if can_read(variable[...]):
                     value = initial_value(parameter, deviation, seed=0)
-                    variable[...] = jnp.asarray(FLAX.turn(parameter, value))
+                    variable[...] = jax.device_put(FLAX.turn(parameter, value))
 
     def _find(self, layer: str) -> Any:
         """The layer at a path of the schema."""
@@ -243,7 +243,7 @@ class FlaxAlbertPreTrainedModel(FlaxCallable):
                 f"resize_token_embeddings first."
             )
         params = trees.plain(self.params)  # new dicts: the caller may hold the old
-        self._embeddings(params)["embedding"] = jnp.asarray(value)
+        self._embeddings(params)["embedding"] = trees.to_array(value)
         self._params = params
 
     def tie_weights(self) -> None:

@@ -104,6 +104,9 @@ class LayerNorm(keras.layers.LayerNormalization):
     def build(self, input_shape: Any = None) -> None:
         """Make the variables."""
         super().build((None, self.width))
+        # Optimizers know what to leave out of weight decay by its name, not its path.
+        for variable in (self.gamma, self.beta):
+            variable._name = f"{self.name}_{variable.name}"
 
 
 # Set while `repeat` runs a group whose outputs will be computed again: (training, seed).
@@ -299,7 +302,7 @@ def attend(
         query: [batch, seq, heads, width]; key and value too.
         key: See query.
         value: See query.
-        bias: Added to the scores, [batch, 1, 1, seq].
+        bias: In place of the scores where it is not 0, [batch, 1, 1, seq].
         relative: Position scores, [batch, heads, seq, seq].
         head_mask: [heads], 1 to keep a head.
         dropout: For the probabilities.
@@ -311,7 +314,8 @@ def attend(
         scores = scores + relative
     scores = widen(scores)
     if bias is not None:
-        scores = scores + bias
+        # Not added: a row of padding has no scores, and so no gradient for them.
+        scores = tf.where(tf.equal(bias, 0), scores, bias)
     weights = dropout(tf.cast(tf.nn.softmax(scores), value.dtype))
     if head_mask is not None:
         weights = weights * head_mask[:, None, None]

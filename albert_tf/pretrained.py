@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import cache
 from numbers import Number
@@ -16,7 +16,8 @@ import tensorflow as tf
 from albert_core import checkpoint as canonical
 from albert_core import loading, pruning, schema
 from albert_core.config import AlbertConfig
-from albert_core.errors import InputError
+from albert_core.errors import ConfigError, InputError
+from albert_core.fields import DTYPES
 from albert_core.initial import initial_value, resized_rows
 from albert_core.outputs import ModelOutput
 from albert_core.spelling import KERAS
@@ -25,6 +26,9 @@ from albert_tf.ops import Embedding, Named, unlocked, vector
 logger = logging.getLogger("albert_zoo")
 
 _filled_later: ContextVar[bool] = ContextVar("filled_later", default=False)
+
+POLICIES = (*DTYPES, "mixed_float16", "mixed_bfloat16")
+LARGEST_COPY = 2**20  # bytes
 
 # The labels that each head takes, in the order in which `fit` may give them, and the
 # output that each one judges.
@@ -51,12 +55,26 @@ def filled_later() -> Iterator[None]:
         _filled_later.reset(token)
 
 
+def to_policy(dtype: Any, stored: str) -> keras.DTypePolicy:
+    """The Keras policy that a user names by a number type, a policy, "auto" or None."""
+    if dtype is None:
+        return keras.config.dtype_policy()
+    if isinstance(dtype, keras.DTypePolicy):
+        return dtype
+    name = stored if dtype == "auto" else dtype
+    if not isinstance(name, str):
+        name = getattr(name, "name", None) or getattr(name, "__name__", str(name))
+    name = name.split(".")[-1]
+    if name not in POLICIES:
+        raise ConfigError(f"dtype must be one of {', '.join(POLICIES)}, not {dtype!r}.")
+    return keras.DTypePolicy(name)
+
+
 @contextmanager
-def default_dtype(dtype: Any) -> Iterator[None]:
-    """Build layers with a Keras dtype policy, such as "float64" or "mixed_bfloat16"."""
+def default_dtype(policy: keras.DTypePolicy) -> Iterator[None]:
+    """Build layers with a Keras dtype policy."""
     before = keras.config.dtype_policy()
-    if dtype is not None:
-        keras.config.set_dtype_policy(dtype)
+    keras.config.set_dtype_policy(policy)
     try:
         yield
     finally:
@@ -87,10 +105,11 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
 
     def post_init(self) -> None:
         """Make the variables, and draw initial values unless a checkpoint brings them."""
-        if self.head == schema.BASE:
-            self.build()
-        else:
-            Named.build(self)  # without a scope for the model itself
+        # A head has no part in the names; Keras locks a model that it builds by itself,
+        # and a subclass could add no layer.
+        scope = self._open_name_scope() if self.head == schema.BASE else nullcontext()
+        with scope:
+            Named.build(self)
         if not _filled_later.get():
             own = [p.name for p in self._parameters_of_schema() if self._owns(p.name)]
             self._initialise(own)
@@ -122,7 +141,22 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
         return getattr(self._find(parameter.layer), KERAS.leaf(parameter))
 
     def _assign(self, parameter: schema.Parameter, value: canonical.Array) -> None:
-        self._variable(parameter).assign(KERAS.turn(parameter, value))
+        variable, value = self._variable(parameter), KERAS.turn(parameter, value)
+        mirrored = isinstance(variable.value, tf.distribute.DistributedValues)
+        if value.nbytes <= LARGEST_COPY or mirrored:
+            variable.assign(value)
+            return
+        # TensorFlow copies what it is given, so it is given a few rows at a time.
+        step = max(1, LARGEST_COPY * len(value) // value.nbytes)
+        for start in range(0, len(value), step):
+            rows = tf.cast(value[start : start + step], variable.dtype)
+            tf.raw_ops.ResourceStridedSliceAssign(
+                ref=variable.value.handle,
+                begin=[start],
+                end=[start + len(rows)],
+                strides=[1],
+                value=rows,
+            )
 
     def canonical_arrays(self) -> dict[str, canonical.Array]:
         """All parameters as NumPy arrays, in canonical names and layout."""
@@ -153,7 +187,7 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
                 "albert/albert-base-v2".
             *model_args: Further arguments of the class.
             config: Used in place of the checkpoint's.
-            dtype: A Keras dtype policy, such as "float64" or "mixed_bfloat16", or
+            dtype: A number type, a Keras dtype policy such as "mixed_bfloat16", or
                 "auto" for the number type of the checkpoint; by default the policy
                 that is set.
             torch_dtype: The same, by its name in PyTorch.
@@ -172,11 +206,11 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
         """
         name = pretrained_model_name_or_path
         config, stored = loading.open_pretrained(name, config, options)
-        dtype = dtype or torch_dtype
-        if dtype == "auto":
-            dtype = next((stored.dtype(first) for first in stored), None)
+        first = next(iter(stored), None)
+        kept = "float32" if first is None else stored.dtype(first)
+        policy = to_policy(torch_dtype if dtype is None else dtype, kept)
         device = None if device_map == "auto" else device_map
-        with tf.device(device), filled_later(), default_dtype(dtype):
+        with tf.device(device), filled_later(), default_dtype(policy):
             model = cls(config, *model_args, **options)
         parameters = {p.name: p for p in model._parameters_of_schema()}
         wanted = {name: p.shape for name, p in parameters.items()}
@@ -199,13 +233,23 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
             save_directory: Made if it is not there.
             saved_model: Also export a SavedModel into its folder `saved_model/1`.
             max_shard_size: Larger models are written as several files.
+
+        Raises:
+            ConfigError: The model has weights that are not ALBERT's, and would be lost.
         """
+        own = {id(self._variable(p)) for p in self._parameters_of_schema()}
+        others = [variable.path for variable in self.weights if id(variable) not in own]
+        if others:
+            raise ConfigError(
+                f"save_pretrained writes ALBERT's weights, but this model also has "
+                f"{', '.join(others)}. Keep them with save_weights()."
+            )
         self.config.architectures = [type(self).__name__.removeprefix("TF")]
         self.config.dtype = self.variable_dtype
         arrays = self.canonical_arrays()
         canonical.save(save_directory, self.config, arrays, max_shard_size)
         if saved_model:
-            self.export(str(Path(save_directory) / "saved_model" / "1"))
+            self.export(str(Path(save_directory) / "saved_model" / "1"), verbose=False)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the model, its inputs as keywords, in order, or in one dict or list.
@@ -469,7 +513,10 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
                 "compile() a loss, such as "
                 "SparseCategoricalCrossentropy(from_logits=True)."
             )
-        return y_pred.loss + sum(tf.reduce_sum(loss) for loss in self.losses)
+        # Replicas add their gradients up.
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        own = y_pred.loss / tf.cast(replicas, y_pred.loss.dtype)
+        return own + sum(tf.reduce_sum(loss) for loss in self.losses)
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None

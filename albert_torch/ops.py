@@ -222,7 +222,7 @@ def attend(
         query: [batch, seq, heads, width]; key and value too.
         key: See query.
         value: See query.
-        bias: Added to the scores, [batch, 1, 1, seq].
+        bias: In place of the scores where it is not 0, [batch, 1, 1, seq].
         relative: Position scores, [batch, heads, seq, seq].
         head_mask: [heads], 1 to keep a head.
         dropout: For the probabilities.
@@ -235,7 +235,8 @@ def attend(
     if relative is not None:
         scores = scores + relative
     if bias is not None:
-        scores = scores + bias
+        # Not added: a row of padding has no scores, and so no gradient for them.
+        scores = torch.where(bias == 0, scores, bias)
     wide = torch.promote_types(scores.dtype, torch.float32)
     weights = dropout(torch.softmax(scores, -1, dtype=wide).to(value.dtype))
     if head_mask is not None:
@@ -252,15 +253,19 @@ def _attend_fused(
     relative: Tensor | None,
     dropout: nn.Dropout,
 ) -> Tensor:
-    mask = bias if relative is None else relative if bias is None else bias + relative
     query, key, value = (x.transpose(1, 2) for x in (query, key, value))
-    if mask is not None:
+    if bias is not None:
+        # The kernel's gradients are wrong, by a factor of the length, where the lowest
+        # number stands in all of a row; there nothing stands, and there are no scores.
+        empty = (bias != 0).all(-1, keepdim=True)
+        if not (empty.is_cpu and can_read(empty)) or empty.any():
+            query, bias = query.masked_fill(empty, 0), bias.masked_fill(empty, 0)
+            relative = None if relative is None else relative.masked_fill(empty, 0)
+    mask = bias if relative is None else relative if bias is None else bias + relative
+    if mask is not None and mask.dtype != query.dtype:
         # Half precision cannot hold the lowest float32.
         lowest = torch.finfo(query.dtype).min
         mask = mask.clamp(min=lowest).to(query.dtype)
-        if query.dtype == torch.float16:
-            # Its own does not swallow a score, so a row of padding must have none.
-            query = query.masked_fill((mask == lowest).all(-1, keepdim=True), 0)
     context = functional.scaled_dot_product_attention(
         query,
         key,

@@ -25,6 +25,17 @@ def test_the_examples_run(page, tmp_path, monkeypatch):
         exec(compile(block, str(page), "exec"), names)
 
 
+@pytest.mark.parametrize(
+    "example", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.stem
+)
+def test_the_example_scripts_run(example):
+    shown = subprocess.run(
+        [sys.executable, example], capture_output=True, text=True, check=False
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout
+
+
 def test_the_readme_has_both_commands():
     text = (ROOT / "README.md").read_text()
     for command in COMMANDS:

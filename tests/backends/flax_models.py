@@ -1,5 +1,8 @@
 """Small Flax models for the tests of albert_flax."""
 
+from contextlib import contextmanager
+
+import jax
 import numpy as np
 
 import albert_flax
@@ -12,6 +15,16 @@ from tests.conftest import tiny, weights
 
 SHALLOW = {"num_hidden_layers": 2, "num_hidden_groups": 1, "inner_group_num": 1}
 ALL = list(HEADS)
+
+
+@contextmanager
+def quick_compiles():
+    """Compile without most optimizations, for tests of neither speed nor rounding."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_disable_most_optimizations", False)
 
 
 def class_of(head):
@@ -44,7 +57,7 @@ def expected(model, **inputs):
     return Reference(model.config, model.canonical_arrays(), model.head)(**inputs)
 
 
-def tiny_ids(model, rows=2, length=7):
+def ids_of(model, rows=2, length=7):
     """Ids of the model's vocabulary and nothing else."""
     stream = np.random.default_rng(length)
     shape = (rows, 3, length) if model.head == "ForMultipleChoice" else (rows, length)
@@ -53,15 +66,11 @@ def tiny_ids(model, rows=2, length=7):
 
 def flat(tree):
     """Every number of a tree of arrays, in one."""
-    import jax
-
     return np.concatenate([np.ravel(np.asarray(x)) for x in jax.tree.leaves(tree)])
 
 
 def close(found, wanted, bound=1e-12):
     """Whether arrays, or trees of them, agree relative to the largest number."""
-    import jax
-
     if jax.tree.structure(found) != jax.tree.structure(wanted):
         return False
     found, wanted = flat(found), flat(wanted)

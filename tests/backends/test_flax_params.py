@@ -13,7 +13,7 @@ from albert_core.errors import CheckpointError, InputError
 from albert_core.initial import initial_value
 from albert_flax import FlaxAlbertForPreTraining, FlaxAlbertModel, FlaxAlbertModule
 from albert_flax.params import flatten, nest
-from tests.backends.flax_models import ALL, build, class_of, close, tiny_ids
+from tests.backends.flax_models import ALL, build, class_of, close, ids_of
 from tests.conftest import GOLDEN, tiny
 
 BLOCK = "albert.encoder.albert_layer_groups.0.albert_layers.0"
@@ -135,7 +135,7 @@ def test_a_tree_that_does_not_fit_is_refused(way, leaf, tmp_path):
         if way == "set":
             model.params = wrong
         elif way == "call":
-            model(tiny_ids(model), params=wrong)
+            model(ids_of(model), params=wrong)
         elif way == "save":
             model.save_pretrained(tmp_path, params=wrong)
         else:
@@ -153,7 +153,7 @@ def test_all_that_is_wrong_is_named_at_once():
 
 def test_other_kinds_of_tree_are_taken():
     model = build()
-    ids = tiny_ids(model)
+    ids = ids_of(model)
     wanted = model(ids).last_hidden_state
     for tree in (
         freeze(model.params),
@@ -217,7 +217,7 @@ def test_without_parameters_until_they_are_given(head):
     with pytest.raises(InputError, match="made with _do_init=False. Set model.params"):
         _ = model.params
     with pytest.raises(InputError, match="no parameters"):
-        model(tiny_ids(model))
+        model(ids_of(model))
     model.params = class_of(head)(tiny()).params
     assert shapes(model.params).keys() == {".".join(p) for p in model.required_params}
 
