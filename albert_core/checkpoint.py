@@ -64,6 +64,9 @@ class Checkpoint(Mapping[str, Array]):
     def __getitem__(self, name: str) -> Array:
         return self._stored[name].read()
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._stored  # a mapping's own would read the array
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._stored)
 

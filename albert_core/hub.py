@@ -64,7 +64,6 @@ def resolve(name_or_path: str | Path, **options: Any) -> Path:
         )
     try:
         import huggingface_hub
-        from huggingface_hub.errors import HfHubHTTPError
     except ImportError as problem:
         raise MissingPackageError(
             f"{name} is not a directory here, and to look for it on the hub the "
@@ -76,8 +75,8 @@ def resolve(name_or_path: str | Path, **options: Any) -> Path:
     hub = cast(Any, huggingface_hub)
     try:
         found = hub.snapshot_download(name, allow_patterns=PATTERNS, **given)
-    except (OSError, ValueError, HfHubHTTPError) as problem:
-        reason = str(problem).strip().split("\n")[0]
+    except Exception as problem:  # of many kinds, by the version and its HTTP library
+        reason = (str(problem).strip() or type(problem).__name__).split("\n")[0]
         raise CheckpointError(
             f"{name_or_path!r} is neither a directory here nor a model that can be had "
             f"from the hub or its cache: {reason} Check the name, the network, or give "

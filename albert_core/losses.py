@@ -33,8 +33,8 @@ def cross_entropy(logits: F64, labels: NDArray[Any], ignored: int = IGNORED) -> 
             f"Labels hold {wrong}, but the classes go from 0 to {rows.shape[1] - 1}. "
             f"Use {ignored} for what is to be left out."
         )
-    highest = rows.max(-1)
-    logs = highest + np.log(np.exp(rows - highest[:, None]).sum(-1))
+    rows = rows - rows.max(-1, keepdims=True)
+    logs = np.log(np.exp(rows).sum(-1))
     with np.errstate(invalid="ignore"):
         chosen = rows[np.arange(len(rows)), labels.astype(int)]
         return float(np.divide((logs - chosen).sum(), len(rows)))

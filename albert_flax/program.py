@@ -37,6 +37,7 @@ INPUTS = (
     "head_mask",
     "inputs_embeds",
 )
+NUMBERS = ("head_mask", "inputs_embeds")  # what is computed with as it is
 # What a module's call takes besides labels.
 OTHERS = {*INPUTS, "self", "output_attentions", "output_hidden_states", "return_dict"}
 
@@ -104,12 +105,11 @@ class Program:
         output_attentions, output_hidden_states, _ = flags
         trees.check(params, self.schema, self._title)
         params = jax.tree.map(lambda array: array.astype(dtype), params)
-        if (embedded := inputs.get("inputs_embeds")) is not None:
-            inputs = {**inputs, "inputs_embeds": embedded.astype(dtype)}
+        numbers = {k: inputs[k].astype(dtype) for k in NUMBERS if k in inputs}
         module = nnx.merge(self.graph, nnx.State(params))
         with dropout_keys(key):
             return module(
-                **inputs,
+                **(inputs | numbers),
                 output_attentions=output_attentions,
                 output_hidden_states=output_hidden_states,
                 return_dict=True,

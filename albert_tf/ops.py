@@ -203,8 +203,9 @@ def check_inputs(
     """Refuse inputs that do not fit the model, before a look-up fails obscurely.
 
     Raises:
-        InputError: What does not fit, and what would. Inside a `tf.function` ids
-            outside their table raise `tf.errors.InvalidArgumentError` when it runs.
+        InputError: What does not fit, and what would. Inside a `tf.function` what is
+            known only when it runs raises `tf.errors.InvalidArgumentError` then; XLA
+            (`jit_compile=True`) drops these checks.
     """
     inputs.check_one_given(input_ids, inputs_embeds)
     tokens = inputs_embeds if input_ids is None else input_ids
@@ -216,18 +217,25 @@ def check_inputs(
         "token_type_ids": token_type_ids,
         "position_ids": position_ids,
     }
+    ids = {name: values for name, values in ids.items() if values is not None}
+    if not tf.executing_eagerly():
+        _check_when_run(config, tokens, ids)
+        return
     for name, values in ids.items():
-        if values is None:
-            continue
-        if not tf.executing_eagerly():
-            size = getattr(config, inputs.TABLES[name])
-            message = f"{name} holds an id outside 0 to {size - 1}"
-            size = tf.cast(size, values.dtype)
-            tf.debugging.assert_non_negative(values, message)
-            tf.debugging.assert_less(values, size, message)
-        elif tf.size(values) > 0:
+        if tf.size(values) > 0:
             low, high = tf.reduce_min(values), tf.reduce_max(values)
             inputs.check_range(config, name, int(low), int(high))
+
+
+def _check_when_run(config: AlbertConfig, tokens: Tensor, ids: dict[str, Tensor]) -> None:
+    longest = config.max_position_embeddings
+    message = f"The sequence is longer than max_position_embeddings, {longest}"
+    tf.debugging.assert_less_equal(tf.shape(tokens)[1], longest, message)
+    for name, values in ids.items():
+        size = getattr(config, inputs.TABLES[name])
+        message = f"{name} holds an id outside 0 to {size - 1}"
+        tf.debugging.assert_non_negative(values, message)
+        tf.debugging.assert_less(values, tf.cast(size, values.dtype), message)
 
 
 def zeros_for(embedded: Tensor) -> Tensor:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from albert_core import PRESETS, AlbertConfig, fields
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCKS = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -75,3 +77,41 @@ def files_of(package):
     """The files of a package that hold examples."""
     found = sorted((ROOT / f"albert_{package}").glob("*.py"))
     return [file for file in found if ">>> " in file.read_text()]
+
+
+def rows_of(page, heading):
+    """The rows of the table below a heading, as lists of cells without markup."""
+    text = (ROOT / "docs" / page).read_text().split(f"## {heading}\n")[1]
+    lines = [line for line in text.split("\n## ")[0].splitlines() if line[:1] == "|"]
+    return [
+        [re.sub(r"[`\"]", "", cell).strip() for cell in line.strip("|").split("|")]
+        for line in lines[2:]
+    ]
+
+
+def test_the_table_of_fields_is_that_of_the_configuration():
+    config = AlbertConfig()
+    found = {}
+    for names, default, _ in rows_of("config.md", "Fields"):
+        values = default.split(", ")
+        for number, name in enumerate(names.split(", ")):
+            found[name] = values[number] if len(values) > 1 else default
+    assert found.keys() == {*fields.RULES, "num_labels"}
+    for name, default in found.items():
+        if name not in ("id2label", "label2id", "num_labels", "pruned_heads"):
+            value = getattr(config, name)
+            stated = type(value)(default) if value is not None else default
+            assert stated == value or default == str(value), name
+
+
+def test_the_table_of_models_is_that_of_the_presets():
+    for size, *numbers in rows_of("config.md", "The released models"):
+        preset = PRESETS[f"albert-{size}-v2"]
+        config = preset.config
+        assert [int(number.replace(",", "")) for number in numbers] == [
+            config.hidden_size,
+            config.num_hidden_layers,
+            config.num_attention_heads,
+            config.intermediate_size,
+            preset.parameters,
+        ]

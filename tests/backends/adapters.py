@@ -1,4 +1,4 @@
-"""The three frameworks as one: NumPy arrays in, NumPy arrays out, whatever is called."""
+"""The three frameworks as one: NumPy arrays in, NumPy arrays out."""
 
 from contextlib import nullcontext
 

@@ -165,9 +165,8 @@ def test_padding_has_no_gradient():
     assert np.abs(table).sum(1).nonzero()[0].tolist() == [5, 6]
 
 
-@pytest.mark.parametrize("train", [False, True])
-def test_recomputing_gives_the_same_gradients_for_less_memory(train):
-    inputs = {"train": train, "dropout_rng": jax.random.key(3) if train else None}
+def test_recomputing_gives_the_same_gradients_for_less_memory():
+    inputs = {"train": True, "dropout_rng": jax.random.key(3)}
     with jax.enable_x64(True):
         model = build("ForMaskedLM", "float64", **{**RATES, "num_hidden_layers": 12})
         ids = ids_of(model, 4, 23)
@@ -234,13 +233,12 @@ def test_mapping_over_models_and_over_rows():
     models[1].params = jax.tree.map(lambda x: 1.5 * x, models[1].params)
     model, ids = models[0], ids_of(models[0], 3)
     stacked = jax.tree.map(lambda *x: jnp.stack(x), *(m.params for m in models))
-    found = jax.vmap(lambda p: model(ids, params=p).logits)(stacked)
+    found = jax.jit(jax.vmap(lambda p: model(ids, params=p).logits))(stacked)
     assert close(found, jnp.stack([m(ids).logits for m in models]), 1e-5)
-    slopes = jax.vmap(
-        jax.grad(lambda p, row: model(row[None], labels=row[None], params=p).loss),
-        in_axes=(None, 0),
-    )(model.params, ids)
-    whole = jax.grad(lambda p: model(ids, labels=ids, params=p).loss)(model.params)
+    slope = jax.grad(lambda p, ids: model(ids, labels=ids, params=p).loss)
+    whole = jax.jit(slope)(model.params, ids)
+    each = jax.vmap(slope, in_axes=(None, 0))
+    slopes = jax.jit(each)(model.params, ids[:, None])
     assert close(jax.tree.map(lambda x: x.mean(0), slopes), whole, 1e-5)
 
 

@@ -166,6 +166,8 @@ def test_opening_reads_no_data(tmp_path, monkeypatch):
             name: array.shape for name, array in arrays.items()
         }
         assert {found.dtype(name) for name in found} == {"float32"}
+        assert "pooler.bias" in found
+        assert found.keys() == arrays.keys()
         with pytest.raises(AssertionError, match="data was read"):
             _ = found["pooler.bias"]
     assert found["pooler.bias"].tobytes() == arrays["pooler.bias"].tobytes()

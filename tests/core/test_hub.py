@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from albert_core import AlbertConfig, CheckpointError, MissingPackageError, hub
+from albert_core import PRESETS, AlbertConfig, CheckpointError, MissingPackageError, hub
 from albert_core.loading import open_pretrained
 from tests.conftest import tiny, write
 
@@ -59,12 +59,12 @@ def test_a_name_from_the_cache(name, cache):
     assert AlbertConfig.from_pretrained(name, **options).vocab_size == 62
 
 
-def test_every_released_name_has_an_owner(cache):
-    assert hub.OWNERLESS == tuple(
-        f"albert-{size}-{version}"
-        for size in ("base", "large", "xlarge", "xxlarge")
-        for version in ("v1", "v2")
-    )
+def test_every_released_name_has_an_owner():
+    released = {name for name in PRESETS if not name.endswith("zh")}
+    assert set(hub.OWNERLESS) == released
+    assert {PRESETS[name].source for name in released} == {
+        f"albert/{n}" for n in released
+    }
 
 
 def test_a_name_of_another_owner_and_a_revision(cache):
@@ -116,8 +116,8 @@ def test_what_cannot_be_had(name, options, cache):
     with pytest.raises(CheckpointError) as caught:
         hub.resolve(name, cache_dir=cache, local_files_only=True, **options)
     assert str(caught.value).startswith(
-        f"{name!r} is neither a directory here nor a model that can be had from the hub "
-        f"or its cache: "
+        f"{name!r} is neither a directory here nor a model that can be had from the "
+        f"hub or its cache: "
     )
     assert str(caught.value).endswith(
         "Check the name, the network, or give a directory."
@@ -132,8 +132,8 @@ def test_a_path_that_is_not_there_is_not_looked_for_on_the_hub(name):
     with pytest.raises(CheckpointError) as caught:
         hub.resolve(name)
     assert str(caught.value) == (
-        f"{name} does not exist. Give the directory of a checkpoint, or a hub name such "
-        f"as 'albert/albert-base-v2'."
+        f"{name} does not exist. Give the directory of a checkpoint, or a hub name "
+        f"such as 'albert/albert-base-v2'."
     )
 
 
@@ -185,14 +185,26 @@ def test_no_pickle_and_no_code_is_fetched(monkeypatch):
     assert asked == {"name": "albert/albert-base-v1", "token": "secret"}
 
 
-def test_the_error_of_a_server_is_told(monkeypatch):
+class HttpError(Exception):
+    """Like httpx's, which is neither an OSError nor a ValueError."""
+
+
+@pytest.mark.parametrize(
+    ("problem", "words"),
+    [
+        (ConnectionError("503 Server Error\nfor url"), "503 Server Error"),
+        (HttpError("peer closed connection"), "peer closed connection"),
+        (HttpError(), "HttpError"),
+    ],
+)
+def test_the_error_of_a_server_is_told(problem, words, monkeypatch):
     import huggingface_hub
 
     def fetch(*_, **__):
-        raise ConnectionError("503 Server Error\nfor url")
+        raise problem
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
-    with pytest.raises(CheckpointError, match="cache: 503 Server Error Check the name"):
+    with pytest.raises(CheckpointError, match=f"cache: {words} Check the name"):
         hub.resolve("user/mine")
 
 
