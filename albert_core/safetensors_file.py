@@ -58,7 +58,7 @@ class Stored:
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
     start: int
-    state: tuple[int, ...]
+    state: tuple[int, int]
 
     @property
     def size(self) -> int:
@@ -86,9 +86,10 @@ class Stored:
         return numbers.view(self.dtype).reshape(self.shape)
 
 
-def _state(file: IO[bytes]) -> tuple[int, ...]:
+def _state(file: IO[bytes]) -> tuple[int, int]:
+    """Size and time of the last change; the number of a file is not kept everywhere."""
     found = os.fstat(file.fileno())
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return found.st_size, found.st_mtime_ns
 
 
 def read_header(path: Path) -> dict[str, Stored]:
@@ -102,7 +103,7 @@ def read_header(path: Path) -> dict[str, Stored]:
             raise CheckpointError(f"{path} is not a regular file. Get the file again.")
         with path.open("rb") as file:
             state, start = _state(file), file.read(64)
-            size = state[1]
+            size = state[0]
             length = int.from_bytes(start[:8], "little")
             if size < 8 or start[8:9] != b"{":
                 raise CheckpointError(_not_safetensors(path, size, start))
@@ -150,7 +151,7 @@ def _once(items: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _places(
-    entries: dict[str, Any], path: Path, begin: int, state: tuple[int, ...]
+    entries: dict[str, Any], path: Path, begin: int, state: tuple[int, int]
 ) -> dict[str, Stored]:
     """Where each array is; they follow each other without a gap up to the end."""
     metadata = entries.pop("__metadata__", {})
@@ -183,9 +184,9 @@ def _places(
         if start != end:
             raise ValueError(f"{shown(name)} begins at byte {start}, not at {end}")
         end = stop
-    if begin + end != state[1]:
+    if begin + end != state[0]:
         raise CheckpointError(
-            f"{path} has {state[1]} bytes, but its header describes {begin + end}. "
+            f"{path} has {state[0]} bytes, but its header describes {begin + end}. "
             f"It is cut short or damaged; get the file again."
         )
     return found

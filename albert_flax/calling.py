@@ -41,10 +41,10 @@ class FlaxCallable:
         self._recompute = False
         self._built: Program | None = None
         self._params: Params | None = None
-        schema_of_model = self._program.schema
+        parameters = self._program.schema
         if _do_init:
             self._params = self._tree(
-                {p: self._initial_array(p, seed) for p in schema_of_model}
+                {p: self._initial_array(p, seed) for p in parameters}
             )
 
     @property

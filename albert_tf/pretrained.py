@@ -1,5 +1,6 @@
 """Loading, saving and changing TensorFlow models; twins in albert_torch and _flax."""
 
+import inspect
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -268,7 +269,10 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
 
     def _known(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """The inputs that are arguments of the model."""
-        known = {k: v for k, v in inputs.items() if k in self.call_signature_parameters}
+        parameters = inspect.signature(self.call).parameters
+        if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):  # of a subclass
+            return dict(inputs)
+        known = {name: x for name, x in inputs.items() if name in parameters}
         if len(known) < len(inputs):
             _say_left(type(self).__name__, tuple(sorted(inputs.keys() - known.keys())))
         return known

@@ -20,6 +20,7 @@ ALL = list(HEADS)
 TRAINED = [head for head in ALL if head != "Model"]
 # Each layer has weights of its own, so that one block of two shows what is mixed up.
 SHALLOW = {"num_hidden_layers": 2, "num_hidden_groups": 2, "inner_group_num": 1}
+ONE_LAYER = {"num_hidden_layers": 1, "num_hidden_groups": 1}
 NO_DROPOUT = {"classifier_dropout_prob": 0.0}
 
 # Keras variables do not know NumPy 2's argument `copy`, with which h5py reads them.

@@ -430,10 +430,17 @@ def test_classifier_dropout_falls_back(given, dropout):
 
 
 def test_numbers_of_a_framework_become_python_s():
-    config = tiny(vocab_size=np.int32(40), layer_norm_eps=np.float64(1e-5))
+    config = tiny(
+        vocab_size=np.int32(40),
+        layer_norm_eps=np.float64(1e-5),
+        hidden_dropout_prob=np.float32(0.5),
+        classifier_dropout_prob=0,
+    )
     config.pruned_heads = {np.int64(0): np.array([1]).tolist(), 1: {np.int64(2)}}
     assert type(config.vocab_size) is int
     assert type(config.layer_norm_eps) is float
+    assert type(config.hidden_dropout_prob) is float
+    assert type(config.classifier_dropout_prob) is float
     assert AlbertConfig.from_dict(config.to_dict()).to_dict() == config.to_dict()
     config.to_json_string()
 

@@ -305,7 +305,8 @@ def test_a_file_that_changes_while_it_is_open(change, tmp_path):
     path = make(tmp_path / "x", {"x": sample("f4")})
     stored = read_header(path)["x"]
     if change == "replaced":
-        make(tmp_path / "y", {"x": sample("f4") + 1}).replace(path)
+        os.utime(make(tmp_path / "y", {"x": sample("f4") + 1}), ns=(1, 1))
+        (tmp_path / "y").replace(path)
     elif change == "touched":
         os.utime(path, ns=(0, 0))
     elif change == "gone":
