@@ -155,7 +155,9 @@ class AlbertLayer(Module):
         self.activation = activation(config.hidden_act)
         self.ffn_output = Linear(config.intermediate_size, config.hidden_size)
         self.dropout = Dropout(config.hidden_dropout_prob)
-        self.full_layer_layer_norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
+        self.full_layer_layer_norm = LayerNorm(
+            config.hidden_size, config.layer_norm_eps
+        )
 
     def feed_forward(self, attended: Hidden) -> Hidden:
         """Expand, activate, contract, add, norm."""
@@ -218,7 +220,9 @@ class AlbertTransformer(Module):
         self.embedding_hidden_mapping_in = Linear(
             config.embedding_size, config.hidden_size
         )
-        self.albert_layer_groups = Modules([AlbertLayerGroup(config, g) for g in groups])
+        self.albert_layer_groups = Modules(
+            [AlbertLayerGroup(config, g) for g in groups]
+        )
         self.gradient_checkpointing = False
 
     def call(

@@ -9,11 +9,12 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from tensorflow import Tensor, einsum, reshape, tanh
+from tensorflow import einsum, reshape, tanh
 
 from albert_core import inputs
 from albert_core.config import AlbertConfig
 from albert_core.losses import IGNORED
+from albert_tf.shapes import Tensor
 
 __all__ = ["einsum", "reshape", "tanh"]
 
@@ -109,7 +110,7 @@ class LayerNorm(keras.layers.LayerNormalization):
             variable._name = f"{self.name}_{variable.name}"
 
 
-# Set while `repeat` runs a group whose outputs will be computed again: (training, seed).
+# Set while a group runs whose outputs will be computed again: (training, seeds).
 _replayed: ContextVar[tuple[bool, Iterator[Tensor]] | None] = ContextVar(
     "replayed", default=None
 )
@@ -227,7 +228,10 @@ def check_inputs(
             inputs.check_range(config, name, int(low), int(high))
 
 
-def _check_when_run(config: AlbertConfig, tokens: Tensor, ids: dict[str, Tensor]) -> None:
+def _check_when_run(
+    config: AlbertConfig, tokens: Tensor, ids: dict[str, Tensor]
+) -> None:
+    """Refuse in a graph what is known only when it runs."""
     longest = config.max_position_embeddings
     message = f"The sequence is longer than max_position_embeddings, {longest}"
     tf.debugging.assert_less_equal(tf.shape(tokens)[1], longest, message)
@@ -382,7 +386,7 @@ def _recomputed(
 
     def call(*values: Tensor) -> Tensor:
         # The generator counts its second number on with every call of the group.
-        seeds = (tf.cast(seed, tf.int32) + [i, 0] for i in count())
+        seeds = (tf.add(tf.cast(seed, tf.int32), [i, 0]) for i in count())
         token = _replayed.set((training, seeds))
         try:
             return group(**dict(zip(given, values, strict=True)))[0]

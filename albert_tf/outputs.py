@@ -16,18 +16,20 @@ TFSequenceClassifierOutput = outputs.SequenceClassifierOutput
 TFTokenClassifierOutput = outputs.TokenClassifierOutput
 
 
-def _rebuild(kind: type[Any], names: Iterable[str], values: Iterable[Any]) -> Any:
-    output = kind()
-    for name, value in zip(names, values, strict=True):
-        output[name] = value
-    return output
+def _register(kind: type[Any]) -> None:
+    """Let Keras look through an output, in functional models and in `predict`."""
+
+    def flatten(output: Any) -> tuple[Iterable[Any], Any, Iterable[str]]:
+        return tuple(output.values()), tuple(output), tuple(output)
+
+    def rebuild(names: Any, values: Iterable[Any]) -> Any:
+        output = kind()
+        for name, value in zip(names, values, strict=True):
+            output[name] = value
+        return output
+
+    optree.register_pytree_node(kind, flatten, rebuild, namespace="keras")
 
 
-# Keras looks through outputs, in functional models and in `predict`, if it knows them.
 for _kind in outputs.OUTPUTS:
-    optree.register_pytree_node(
-        _kind,
-        lambda output: (tuple(output.values()), tuple(output), tuple(output)),
-        lambda names, values, _kind=_kind: _rebuild(_kind, names, values),
-        namespace="keras",
-    )
+    _register(_kind)

@@ -105,9 +105,11 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
         self.config = config
 
     def post_init(self) -> None:
-        """Make the variables, and draw initial values unless a checkpoint brings them."""
-        # A head has no part in the names; Keras locks a model that it builds by itself,
-        # and a subclass could add no layer.
+        """Make the variables, and draw initial values unless a checkpoint brings them.
+
+        The class with a head has no part in their paths. Keras would lock a model that
+        it builds by itself, so that a subclass could add no layer.
+        """
         scope = self._open_name_scope() if self.head == schema.BASE else nullcontext()
         with scope:
             Named.build(self)
@@ -393,7 +395,11 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
             self._assign(parameter, arrays[parameter.name])
 
     def gradient_checkpointing_enable(self, **_: Any) -> None:
-        """Keep only the layers' inputs for the backward pass: less memory, more time."""
+        """Keep only the layers' inputs for the backward pass: less memory, more time.
+
+        Args:
+            **_: What Hugging Face's method takes.
+        """
         self.base_model.encoder.gradient_checkpointing = True
 
     def gradient_checkpointing_disable(self) -> None:
@@ -435,12 +441,14 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
             return {name: x[name] for name in labels if name in x}
         if not isinstance(y, Mapping):
             y = y if isinstance(y, tuple | list) else (y,)
-            y = dict(zip(labels if len(y) == len(labels) else range(len(y)), y))
+            names = labels if len(y) == len(labels) else range(len(y))
+            y = dict(zip(names, y, strict=True))
         found = {name: y.get(name, y.get(output)) for name, output in labels.items()}
         if len(y) != len(labels) or any(target is None for target in found.values()):
+            wanted = " and ".join(labels) or "no label"
             raise InputError(
-                f"{type(self).__name__} learns from {' and '.join(labels) or 'no label'}"
-                f", but was given other targets. Give a dict that names them."
+                f"{type(self).__name__} learns from {wanted}, but was given other "
+                f"targets. Give a dict that names them."
             )
         return found
 
@@ -541,9 +549,10 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         """Build a model from `get_config`'s result."""
-        pools = {"add_pooling_layer": config["pools"]} if cls.head == schema.BASE else {}
+        base = cls.head == schema.BASE
+        options = {"add_pooling_layer": config["pools"]} if base else {}
         with default_dtype(keras.dtype_policies.deserialize(config["dtype"])):
-            model = cls(AlbertConfig.from_dict(config["config"]), **pools)
+            model = cls(AlbertConfig.from_dict(config["config"]), **options)
         model.name = config["name"]
         return model
 

@@ -18,7 +18,8 @@ class CustomAlbert(AlbertModel):
 
     def forward(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Return the hidden states of every phoneme, [batch, seq, hidden]."""
-        return super().forward(*args, **kwargs).last_hidden_state
+        outputs: Any = super().forward(*args, **kwargs)
+        return outputs.last_hidden_state
 
 
 plbert = {

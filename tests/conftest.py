@@ -5,15 +5,15 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Small models gain nothing from threads, and three pools of them get in each other's way.
+# Small models gain nothing from threads, and three pools get in each other's way.
 for pool in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
     os.environ.setdefault(pool, "1")
 
-from pathlib import Path
+from pathlib import Path  # noqa: E402
 
-import jaxtyping
-import numpy as np
-import pytest
+import jaxtyping  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
 
 # Annotated shapes are checked in every call that a test makes. (Keras layers cannot be
 # decorated at import: their metaclass looks at the signature of __init__.)

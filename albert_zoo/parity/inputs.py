@@ -87,12 +87,9 @@ def _labelled(
         flags = classes(2, (rows, config.num_labels))
         return {**made, "labels": flags.astype(np.float32)}
     if head == "ForQuestionAnswering":
-        return {
-            **made,
-            "start_positions": classes(length),
-            # The highest is outside of the text and counts for nothing.
-            "end_positions": classes(length + 1),
-        }
+        ends = classes(length)
+        ends[1:2] = length  # outside of the text, so it counts for nothing
+        return {**made, "start_positions": classes(length), "end_positions": ends}
     if head == "Model":
         return made
     count = config.num_labels if head == "ForTokenClassification" else config.vocab_size

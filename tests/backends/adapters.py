@@ -1,6 +1,7 @@
 """The three frameworks as one: NumPy arrays in, NumPy arrays out."""
 
 from contextlib import nullcontext
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,9 @@ class Model:
     Calling it gives all outputs by name, those of layers as "attentions.3".
     """
 
-    def __init__(self, framework, path, head="Model", dtype="float64", **options):
+    def __init__(
+        self, framework, path, head: Any = "Model", dtype: Any = "float64", **options
+    ):
         self.framework = framework
         if framework == "torch":
             options.setdefault("attn_implementation", "eager")
@@ -33,7 +36,7 @@ class Model:
 
         return jax.enable_x64(dtype == "float64")
 
-    def raw(self, training=False, seed=0, **inputs):
+    def raw(self, training: Any = False, seed: Any = 0, **inputs):
         """What the model itself returns."""
         with self.precision(self.dtype):
             if self.framework == "tf":

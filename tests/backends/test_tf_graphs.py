@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -96,9 +97,9 @@ def test_wrong_ids_are_refused_when_a_graph_runs(name):
 def test_what_is_known_before_is_refused_before():
     model = build()
     # AutoGraph raises an error of its own, which quotes ours.
-    with pytest.raises(Exception, match="(?s)InputError.*has 24 tokens"):
+    with pytest.raises(Exception, match=r"(?s)InputError.*has 24 tokens"):
         tf.function(model).get_concrete_function(tf.TensorSpec((None, 24), tf.int32))
-    with pytest.raises(Exception, match="(?s)InputError.*this call gives both"):
+    with pytest.raises(Exception, match=r"(?s)InputError.*this call gives both"):
         tf.function(lambda x: model(x, inputs_embeds=tf.zeros((1, 2, 5))))([[5, 6]])
 
 
@@ -110,7 +111,7 @@ def test_inside_a_functional_model(head):
     model = build(head, **ONE_LAYER)
     given = batch(head)
     symbols = {
-        name: keras.Input(x.shape[1:-1] + (None,), dtype="int32", name=name)
+        name: keras.Input((*x.shape[1:-1], None), dtype="int32", name=name)
         for name, x in given.items()
     }
     output = model(symbols)
@@ -267,6 +268,10 @@ TWO_DEVICES = """
 def test_two_devices_learn_what_one_learns():
     script = textwrap.dedent(TWO_DEVICES)
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=Path(__file__).parents[2],
     )
     assert done.stdout.endswith("done True\n"), done.stderr[-3000:]

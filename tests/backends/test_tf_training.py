@@ -107,7 +107,7 @@ def test_fit_knows_every_problem_type(name):
 
 def test_a_graph_learns():
     model = build("ForPreTraining", "float32", **ONE_LAYER)
-    model.compile(keras.optimizers.Adam(0.01))
+    compiled(model, rate=0.2, eager=False)
     data = {**batch(), **labels("ForPreTraining")}
     before = model.evaluate(data, verbose=0)
     history = model.fit(data, epochs=15, verbose=0).history["loss"]
@@ -236,7 +236,7 @@ def test_a_model_without_head_or_names_does_not_fit():
     with pytest.raises(InputError, match="TFAlbertModel learns from no label"):
         model.fit(batch(), np.ones(2), verbose=0)
     model = compiled(build("ForMaskedLM", "float32", return_dict=False))
-    with pytest.raises(InputError, match="config.return_dict is False. Set it to True"):
+    with pytest.raises(InputError, match=r"return_dict is False. Set it to True"):
         model.fit({**batch(), **labels("ForMaskedLM")}, verbose=0)
 
 
@@ -353,7 +353,8 @@ ONE_GROUP = {"num_hidden_layers": 2, "num_hidden_groups": 1}
 
 @pytest.mark.parametrize("how", ["eager", "graph", "xla"])
 def test_computed_again_the_gradients_are_the_same(how, monkeypatch):
-    model = build("ForSequenceClassification", **ONE_GROUP, **RATES)
+    size = ONE_LAYER if how == "xla" else ONE_GROUP  # it compiles slowly
+    model = build("ForSequenceClassification", **size, **RATES)
     inputs = {**batch(), **labels("ForSequenceClassification")}
     inputs = {name: tf.constant(x) for name, x in inputs.items()}
     states = seeds(model)
@@ -370,8 +371,9 @@ def test_computed_again_the_gradients_are_the_same(how, monkeypatch):
     # The same dropout, but kept for the backward pass.
     monkeypatch.setattr(tf, "recompute_grad", lambda function: function)
     assert off(again, slopes()) < 1e-12
-    model.gradient_checkpointing_disable()
-    assert off(again, slopes()) > 1e-3  # other draws
+    if how == "eager":
+        model.gradient_checkpointing_disable()
+        assert off(again, slopes()) > 1e-3  # other draws
 
 
 def test_computed_again_without_dropout_nothing_changes():

@@ -6,6 +6,7 @@ import logging
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -23,6 +24,7 @@ from albert_torch import (
     AlbertModel,
     AlbertPreTrainedModel,
 )
+from albert_torch.heads import AlbertMLMHead
 from tests.backends.torch_models import batch, build, same, shaken
 from tests.conftest import tiny
 
@@ -42,7 +44,8 @@ class CustomAlbert(AlbertModel):
     """The encoder as Kokoro and StyleTTS2 use it."""
 
     def forward(self, *args, **kwargs):
-        return super().forward(*args, **kwargs).last_hidden_state
+        outputs: Any = super().forward(*args, **kwargs)
+        return outputs.last_hidden_state
 
 
 # The `plbert` section of Kokoro's config.json, smaller; `dropout` is no field of ours.
@@ -62,7 +65,7 @@ class Tagger(AlbertPreTrainedModel):
     def __init__(self, config, width=3):
         super().__init__(config)
         self.albert = AlbertModel(config, add_pooling_layer=False)
-        self.predictions = albert_torch.heads.AlbertMLMHead(config)
+        self.predictions = AlbertMLMHead(config)
         self.recurrent = nn.LSTM(config.hidden_size, width, batch_first=True)
         self.norm = nn.BatchNorm1d(width)
         self.scale = nn.Parameter(torch.full((), 2.0))

@@ -45,7 +45,7 @@ def test_the_fused_kernel_is_exact(positions):
         model.set_attn_implementation(implementation)
         model.zero_grad()
         found = model(**padded_rows(), output_hidden_states=True)
-        sum(state.square().sum() for state in found.hidden_states).backward()
+        torch.stack(found.hidden_states).square().sum().backward()
         outputs.append(found)
         gradients.append({n: p.grad for n, p in model.named_parameters()})
     for a, b in zip(*(out.hidden_states for out in outputs), strict=True):

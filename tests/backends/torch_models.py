@@ -1,5 +1,7 @@
 """Small PyTorch models for the tests of albert_torch."""
 
+from typing import Any
+
 import torch
 
 from tests.conftest import tiny
@@ -15,7 +17,7 @@ def shaken(model, seed=0, spread=0.3):
     return model.eval()
 
 
-def build(model_class, seed=0, **changes):
+def build(model_class, seed: Any = 0, **changes):
     """A small model none of whose weights is special."""
     return shaken(model_class(tiny(**changes)), seed)
 

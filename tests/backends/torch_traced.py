@@ -8,6 +8,7 @@ import json
 import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from torch.export import Dim
@@ -83,7 +84,7 @@ def traced():
     model = build(albert_torch.AlbertModel, return_dict=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        program = torch.jit.trace(model, tuple(batch().values()))
+        program: Any = torch.jit.trace(model, tuple(batch().values()))
     found, expected = program(*batch(17).values()), model(**batch(17))
     return max((a - b).abs().max().item() for a, b in zip(found, expected, strict=True))
 
