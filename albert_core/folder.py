@@ -67,7 +67,6 @@ def replaced(directory: Path) -> Generator[Path]:
 
     An error inside, or a full disk, leaves everything as it was.
     """
-    finish(directory)
     _sweep(directory)
     place = Path(tempfile.mkdtemp(prefix=f"{PENDING}-", dir=directory))
     try:

@@ -9,16 +9,17 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from tensorflow import einsum, reshape, tanh
+from tensorflow import reshape, tanh
 
 from albert_core import inputs
 from albert_core.config import AlbertConfig
 from albert_core.losses import IGNORED
 from albert_tf.shapes import Tensor
 
-__all__ = ["einsum", "reshape", "tanh"]
+__all__ = ["reshape", "tanh"]
 
 Modules = list
+einsum: Callable[..., Any] = tf.einsum
 
 
 class Named:
@@ -39,7 +40,8 @@ class Named:
 
     def build(self, input_shape: Any = None) -> None:
         """Build all layers inside; their sizes are known from the configuration."""
-        for layer in self._flatten_layers(include_self=False, recursive=False):
+        whole: Any = self
+        for layer in whole._flatten_layers(include_self=False, recursive=False):
             if not layer.built:
                 layer.build()
         self.built = True
@@ -88,11 +90,11 @@ class Embedding(keras.layers.Embedding):
     def call(self, ids: Any) -> Tensor:
         """Look ids up."""
         ids = tf.convert_to_tensor(ids)
-        rows = super().call(ids)
+        rows: Any = super().call(ids)
         if self.padding is None:
             return rows
-        padded = tf.equal(ids, tf.cast(self.padding, ids.dtype))[..., None]
-        return tf.where(padded, tf.stop_gradient(rows), rows)
+        padded = tf.equal(ids, tf.cast(self.padding, ids.dtype))
+        return tf.where(tf.expand_dims(padded, -1), tf.stop_gradient(rows), rows)
 
 
 class LayerNorm(keras.layers.LayerNormalization):
@@ -106,7 +108,8 @@ class LayerNorm(keras.layers.LayerNormalization):
         """Make the variables."""
         super().build((None, self.width))
         # Optimizers know what to leave out of weight decay by its name, not its path.
-        for variable in (self.gamma, self.beta):
+        variables: Any = (self.gamma, self.beta)
+        for variable in variables:
             variable._name = f"{self.name}_{variable.name}"
 
 
@@ -123,7 +126,7 @@ class Dropout(keras.layers.Dropout):
         """Drop in training, keep all otherwise."""
         replayed = _replayed.get()
         if replayed is None:
-            return super().call(x, training)
+            return super().call(x, bool(training))
         training, seeds = replayed
         if not training or self.rate == 0:
             return x
@@ -209,7 +212,7 @@ def check_inputs(
             (`jit_compile=True`) drops these checks.
     """
     inputs.check_one_given(input_ids, inputs_embeds)
-    tokens = inputs_embeds if input_ids is None else input_ids
+    tokens: Any = inputs_embeds if input_ids is None else input_ids
     inputs.check_length(config, tokens.shape[1])
     if inputs_embeds is not None:
         inputs.check_width(config, inputs_embeds.shape[-1])
@@ -380,7 +383,7 @@ def _recomputed(
     """Call a group, and keep only what goes in for the backward pass."""
     training = bool(group._get_call_context().get_value("training"))
     drops = [x for x in group._flatten_layers() if getattr(x, "rate", 0) > 0]
-    seed = drops[0].seed_generator.next() if drops and training else None
+    seed: Any = drops[0].seed_generator.next() if drops and training else None
     given = {"hidden_states": hidden, "bias": bias, "head_mask": row}
     given = {name: value for name, value in given.items() if value is not None}
 

@@ -94,6 +94,7 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
     base_model_prefix = "albert"
     main_input_name = "input_ids"
     head = schema.BASE
+    pooler: Any
 
     def __init__(self, config: AlbertConfig, **options: Any) -> None:
         # Variables have the path of their Hugging Face name, "albert/embeddings/...".
@@ -576,7 +577,7 @@ def _say_left(title: str, names: tuple[str, ...]) -> None:
     logger.warning("%s does not take %s; left out.", title, ", ".join(names))
 
 
-def _replace(owner: Any, attribute: str, layer: keras.layers.Layer) -> None:
+def _replace(owner: Any, attribute: str, layer: Any) -> None:
     """Put a layer in the place of another one, which is forgotten."""
     old = getattr(owner, attribute)
     place = next(i for i, held in enumerate(owner._layers) if held is old)

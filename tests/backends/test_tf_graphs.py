@@ -92,6 +92,13 @@ def test_wrong_ids_are_refused_when_a_graph_runs(name):
     call({key: np.array([[1]], np.int32) for key in inputs})
     with pytest.raises(tf.errors.InvalidArgumentError):
         call(inputs)
+    # On a GPU a look-up outside its table is no error, so the graph has to check.
+    operations = call.get_concrete_function().graph.get_operations()
+    asserts = [op for op in operations if op.type == "Assert"]
+    said = str([tf.get_static_value(x) for op in asserts for x in op.inputs[1:]])
+    (wrong,) = set(inputs) - {"input_ids"} or {"input_ids"}
+    long = name == "too_long"
+    assert ("is longer than" if long else f"{wrong} holds an id outside 0 to") in said
 
 
 def test_what_is_known_before_is_refused_before():

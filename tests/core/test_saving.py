@@ -270,6 +270,18 @@ def test_a_save_by_another_process_that_has_just_counted(tmp_path):
     assert clean(tmp_path / "x", False)
 
 
+def test_a_checkpoint_that_is_still_to_be_put_in_place_can_be_saved_from_itself(
+    tmp_path,
+):
+    save(tmp_path / "other", NEW, SIZES["many"])
+    save(tmp_path / "x", OLD, "5GB")
+    before = state(tmp_path / "other")
+    (tmp_path / "other").rename(tmp_path / "x" / folder.PENDING)
+    checkpoint.save(tmp_path / "x", NEW, Checkpoint.open(tmp_path / "x"), SIZES["few"])
+    assert state(tmp_path / "x") == before
+    assert clean(tmp_path / "x", False)
+
+
 def test_a_configuration_saved_alone_comes_after_a_save_that_was_killed(tmp_path):
     save(tmp_path / "other", NEW, "5GB")
     save(tmp_path / "x", OLD, "5GB")
