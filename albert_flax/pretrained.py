@@ -177,7 +177,8 @@ class FlaxAlbertPreTrainedModel(FlaxCallable):
                 array = stored[found.sources[p.name]]
             else:
                 array = initial_value(p, config.initializer_range, seed)
-            arrays[p] = jax.device_put(FLAX.turn(p, array), device)
+            # Waited for, so that no more than one array is on its way at a time.
+            arrays[p] = jax.device_put(FLAX.turn(p, array), device).block_until_ready()
         found.report(cls.__name__, name)
         loaded = model._tree(arrays)
         if _do_init:

@@ -261,20 +261,22 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
         Names in a dict that are no argument are left out, with a message. A list of
         lists is one tensor.
         """
-        if args and isinstance(args[0], Mapping):
-            kwargs = {**self._known(args[0]), **kwargs}
-            args = args[1:]
+        named = self._named(args[0]) if args and isinstance(args[0], Mapping) else None
+        if named is not None:
+            args, kwargs = args[1:], {**named, **kwargs}
         elif len(args) == 1 and isinstance(args[0], list | tuple):
             args = args if _is_numbers(args[0]) else tuple(args[0])
         args = tuple(to_tensor(value) for value in args)
         kwargs = {name: to_tensor(value) for name, value in kwargs.items()}
         return super().__call__(*args, **kwargs)
 
-    def _known(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """The inputs that are arguments of the model."""
+    def _named(self, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The inputs that are arguments of `call`, or None if it takes them in one."""
         parameters = inspect.signature(self.call).parameters
-        if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):  # of a subclass
+        if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):  # a subclass's
             return dict(inputs)
+        if self.main_input_name not in parameters:  # a subclass's as well
+            return None
         known = {name: x for name, x in inputs.items() if name in parameters}
         if len(known) < len(inputs):
             _say_left(type(self).__name__, tuple(sorted(inputs.keys() - known.keys())))
@@ -355,8 +357,9 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
             parent, _, attribute = old[name].layer.rpartition(".")
             if old[name].kind == "embedding":
                 before = self._find(old[name].layer)
+                padding = getattr(before, "padding", None)
                 with default_dtype(self.dtype_policy):
-                    new = Embedding(size, self.config.embedding_size, before.padding)
+                    new = Embedding(size, self.config.embedding_size, padding)
                 _replace(self._find(parent), attribute, new)
                 _freeze_like(new, before)
             else:
@@ -388,6 +391,8 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
             layer = self.base_model.encoder.albert_layer_groups[group]
             block = layer.albert_layers[inner]
             before = block.attention
+            if before.heads == self.config.kept_heads(group, inner):
+                continue
             with default_dtype(self.dtype_policy):
                 after = type(before)(self.config, group, inner)
             _replace(block, "attention", after)
@@ -478,16 +483,17 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
         return super().test_step(self._for_step(data))
 
     def predict_step(self, data: Any) -> Any:
-        """Run a batch; labels among the inputs are left out."""
-        x, _, _ = self._unpacked(data)
+        """Run a batch; targets are left out, also those among the inputs."""
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        x, _, _ = self._unpacked((x,))
         return super().predict_step((x,))
 
     def _judged(self, x: Any, y: Any, y_pred: Any) -> tuple[Any, Any]:
         """Targets and outputs in the form that compiled losses and metrics take."""
         if not isinstance(y_pred, ModelOutput):
             raise InputError(
-                "fit and evaluate read named outputs, but config.return_dict is False. "
-                "Set it to True."
+                f"fit and evaluate read named outputs, but the call returned a "
+                f"{type(y_pred).__name__}. Set config.return_dict to True."
             )
         targets = self._targets(x, y)
         if self._labels.keys() == targets.keys() == {"labels"}:

@@ -262,15 +262,12 @@ def _attend_fused(
             query, bias = query.masked_fill(empty, 0), bias.masked_fill(empty, 0)
             relative = None if relative is None else relative.masked_fill(empty, 0)
     mask = bias if relative is None else relative if bias is None else bias + relative
-    if mask is not None and mask.dtype != query.dtype:
-        # Half precision cannot hold the lowest float32.
-        lowest = torch.finfo(query.dtype).min
-        mask = mask.clamp(min=lowest).to(query.dtype)
     context = functional.scaled_dot_product_attention(
         query,
         key,
         value,
-        attn_mask=mask,
+        # In half precision the lowest float32 is -inf, of which no row is full.
+        attn_mask=None if mask is None else mask.to(query.dtype),
         dropout_p=dropout.p if dropout.training else 0.0,
     )
     return context.transpose(1, 2)

@@ -1,4 +1,4 @@
-"""How Flax models are called: arguments, the cached jit, outputs, and what is refused."""
+"""How Flax models are called: arguments, the cached jit, outputs, refusals."""
 
 import inspect
 import pickle
@@ -179,7 +179,7 @@ def test_a_change_that_the_parameters_do_not_fit_is_refused():
         setattr(model.config, field, old)
     assert np.array_equal(model(ids).logits, before)
     model.config.pruned_heads[0] = [1]  # not set, but changed inside
-    with pytest.raises(CheckpointError, match="query.kernel"):
+    with pytest.raises(CheckpointError, match=r"query\.kernel"):
         model(ids)
 
 
@@ -304,7 +304,7 @@ def test_multiple_choice_needs_one_of_both_kinds_of_input():
 
 def test_unknown_arguments_are_refused():
     with pytest.raises(
-        TypeError, match="FlaxAlbertModel does not take labels. Besides"
+        TypeError, match=r"FlaxAlbertModel does not take labels\. Besides"
     ):
         build()(np.ones((1, 2), int), labels=np.ones(1))
     with pytest.raises(TypeError, match=r"takes end_positions, start_positions\."):

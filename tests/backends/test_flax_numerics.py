@@ -1,4 +1,4 @@
-"""The numbers of Flax models: compiled and eager, in every precision, shape and size."""
+"""The numbers of Flax models: compiled and eager, in every precision and shape."""
 
 import jax
 import jax.numpy as jnp
@@ -70,7 +70,9 @@ def test_scores_are_not_rounded_to_half_precision(dtype):
     """A float16 score of 16 times 80 squared would be infinite."""
     with jax.enable_x64(True):
         stream = np.random.default_rng(0)
-        query, key = (jnp.asarray(stream.normal(80, 1, (1, 4, 1, 16)), dtype) for _ in "qk")
+        query, key = (
+            jnp.asarray(stream.normal(80, 1, (1, 4, 1, 16)), dtype) for _ in "qk"
+        )
         value = jnp.ones((1, 4, 1, 16), dtype)
         nothing = (None, None, None, ops.Dropout(0.0), True, None)
         _, found = ops.attend(query, key, value, *nothing)

@@ -89,7 +89,8 @@ np.testing.assert_allclose(found.logits, wanted.logits, 1e-4, 1e-5)
 
 
 def slopes(model, ids):
-    return jax.jit(jax.grad(lambda p: model(ids, labels=ids, params=p).loss))(model.params)
+    slope = jax.grad(lambda p: model(ids, labels=ids, params=p).loss)
+    return jax.jit(slope)(model.params)
 
 
 one, many = slopes(alone, ids), slopes(model, rows)

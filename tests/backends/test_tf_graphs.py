@@ -230,6 +230,11 @@ def test_a_subclass_may_add_layers():
         def call(self, *args, **kwargs):
             return self.extra(super().call(*args, **kwargs).pooler_output)
 
+    class InOne(Mine):
+        def call(self, inputs):
+            return super().call(**inputs)
+
+    assert InOne(tiny())(batch()).shape == (2, 2)
     model = Mine(tiny())
     assert model(batch()).shape == (2, 2)
     assert Mine(tiny())(*batch().values()).shape == (2, 2)

@@ -236,7 +236,7 @@ def test_a_model_without_head_or_names_does_not_fit():
     with pytest.raises(InputError, match="TFAlbertModel learns from no label"):
         model.fit(batch(), np.ones(2), verbose=0)
     model = compiled(build("ForMaskedLM", "float32", return_dict=False))
-    with pytest.raises(InputError, match=r"return_dict is False. Set it to True"):
+    with pytest.raises(InputError, match=r"returned a tuple. Set config.return_dict"):
         model.fit({**batch(), **labels("ForMaskedLM")}, verbose=0)
 
 

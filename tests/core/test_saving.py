@@ -2,8 +2,10 @@
 
 import os
 import resource
+import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from albert_core.checkpoint import Checkpoint
 from tests.conftest import tiny, weights
 from tests.core.helpers import fields_of
 
+ROOT = Path(__file__).parents[2]
 INDEX = "model.safetensors.index.json"
 SMALL = {"num_hidden_groups": 1, "inner_group_num": 1}
 OLD = tiny(vocab_size=7, hidden_act="relu", num_labels=2, **SMALL)
@@ -80,9 +83,25 @@ CHANGES = [
 
 
 @pytest.mark.parametrize(("old", "new"), CHANGES)
-def test_killed_at_every_step(old, new, tmp_path, monkeypatch):
-    """Before each file is opened, moved or removed; and the next save finds its way."""
-    monkeypatch.setattr(os, "fsync", lambda handle: None)  # of no use here, but slow
+def test_killed_at_every_step(old, new, tmp_path):
+    """Before each file is opened, moved or removed; and the next save finds its way.
+
+    In a process without frameworks, whose threads a fork would leave behind.
+    """
+    code = (
+        "import sys, pathlib; from tests.core.test_saving import kill_at_every_step; "
+        "kill_at_every_step(*eval(sys.argv[1]), pathlib.Path(sys.argv[2]))"
+    )
+    command = [sys.executable, "-c", code, repr((old, new)), str(tmp_path)]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def kill_at_every_step(old, new, tmp_path):
+    """Kill a save before its first step, its second, and so on, and look each time."""
+    os.fsync = lambda handle: None  # of no use here, but slow
     save(tmp_path / "after", NEW, SIZES[new])
     after = state(tmp_path / "after")
     seen = []
