@@ -213,9 +213,7 @@ def test_init_weights_draws_by_the_key_and_keeps_what_is_given():
 @pytest.mark.parametrize("head", ALL)
 def test_without_parameters_until_they_are_given(head):
     model = class_of(head)(tiny(), _do_init=False)
-    with pytest.raises(
-        InputError, match=r"_do_init=False\. Set model\.params"
-    ):
+    with pytest.raises(InputError, match=r"_do_init=False\. Set model\.params"):
         _ = model.params
     with pytest.raises(InputError, match="no parameters"):
         model(ids_of(model))
