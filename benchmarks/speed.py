@@ -156,13 +156,15 @@ def flax_speed(rows: int, length: int, rounds: int) -> None:
     outputs = [np.asarray(m(**inputs).last_hidden_state) for m in (scan, loop)]
     difference = np.abs(outputs[0] - outputs[1]).max()
     click.echo(f"batch {rows} x {length}, largest difference {difference:.1e}")
-    tell("first call", first)
 
     def run(model: FlaxAlbertModel) -> object:
         return jax.block_until_ready(model(**inputs).last_hidden_state)
 
     sides = {"scan": lambda: run(scan), "loop": lambda: run(loop)}
-    tell("forward", in_turns(sides, rounds))
+    later = tell("forward", in_turns(sides, rounds))
+    tell("first call", first)
+    compiling = {name: [first[name][0] - later[name]] for name in first}
+    tell("first call less a forward, that is tracing and compiling", compiling)
 
 
 LOADERS = {
