@@ -109,7 +109,8 @@ def finish(directory: Path) -> None:
     if not pending.is_dir():
         return
     sync(directory)
-    names = sorted(file.name for file in pending.iterdir())  # "model-" before "model."
+    names = sorted(file.name for file in pending.iterdir())
+    names.sort(key=lambda name: name in (WEIGHTS_NAME, INDEX_NAME))
     if INDEX_NAME in names:
         (directory / WEIGHTS_NAME).unlink(missing_ok=True)
     elif WEIGHTS_NAME in names:
