@@ -250,10 +250,12 @@ TWO_DEVICES = """
     (cpu,) = tf.config.list_physical_devices("CPU")
     half = tf.config.LogicalDeviceConfiguration()
     tf.config.set_logical_device_configuration(cpu, [half, half])
-    from tests.backends.tf_models import batch, build, labels, off
+    from tests.backends.tf_models import (
+        NO_DROPOUT, ONE_LAYER, batch, build, labels, off
+    )
 
     head = "ForSequenceClassification"
-    options = {"num_hidden_groups": 1, "classifier_dropout_prob": 0.0}
+    options = {**ONE_LAYER, **NO_DROPOUT}
     rows = {**batch(), **labels(head)}
     data = tf.data.Dataset.from_tensor_slices(rows).batch(2)
     strategy = tf.distribute.MirroredStrategy(["/CPU:0", "/CPU:1"])

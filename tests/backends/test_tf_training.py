@@ -70,7 +70,7 @@ FORMS = {
 
 @pytest.mark.parametrize("head", TRAINED)
 def test_fit_takes_the_model_s_own_loss(head):
-    model = compiled(build(head, "float32", **NO_DROPOUT))
+    model = compiled(build(head, "float32", **ONE_LAYER, **NO_DROPOUT))
     x, y = batch(head), labels(head)
     wanted = expected(model, **x, **y).loss
     for name, fit in FORMS.items():
@@ -115,13 +115,12 @@ def test_a_graph_learns():
     assert model.evaluate(data, verbose=0) < 0.7 * before
 
 
-@pytest.mark.parametrize("jit", [False, True])
-def test_a_step_of_fit_is_the_gradient(jit):
+def test_a_step_of_fit_is_the_gradient():
     model = build("ForTokenClassification", **ONE_LAYER, **NO_DROPOUT)
     data = {**batch(), **labels("ForTokenClassification")}
     loss, slopes = gradients(model, data)
     before = [v.numpy() for v in model.trainable_weights]
-    model.compile(keras.optimizers.SGD(0.5), jit_compile=jit)
+    model.compile(keras.optimizers.SGD(0.5))
     assert loss_of(model.fit(data, verbose=0)) == pytest.approx(float(loss), rel=1e-6)
     wanted = [w - 0.5 * g.numpy() for w, g in zip(before, slopes, strict=True)]
     assert off([v.value for v in model.trainable_weights], wanted) < 1e-12
@@ -159,7 +158,7 @@ def sparse():
 def test_a_compiled_loss_and_its_metrics(head):
     names = OUTPUTS.get(head, ("logits",))
     metrics = {n: ["sparse_categorical_accuracy"] for n in names}
-    model = build(head, "float32", **NO_DROPOUT)
+    model = build(head, "float32", **ONE_LAYER, **NO_DROPOUT)
     x, y = batch(head), labels(head)
     if head == "ForQuestionAnswering":
         y["start_positions"][1] = 4
@@ -178,7 +177,7 @@ def test_a_compiled_loss_and_its_metrics(head):
             key = key if len(names) == 1 else f"{name}_{key}"
             right = (output[name].numpy().argmax(-1) == label).mean()
             assert found[key] == pytest.approx(right)
-        assert model.fit(*data, verbose=0).history.keys() == found.keys()
+    assert model.fit(*data, verbose=0).history.keys() == found.keys()
 
 
 def test_metrics_beside_the_model_s_own_loss():

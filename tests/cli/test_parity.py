@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from albert_core import AlbertConfig, checkpoint
-from albert_zoo import cli
+from albert_zoo import cli, console
 from tests.conftest import FRAMEWORKS, GOLDEN, tiny, weights
 
 BLOCKED = "import sys\nfor name in {!r}: sys.modules[name] = None\n"
@@ -79,7 +79,7 @@ def test_a_fault_in_one_framework_fails_the_check(call, framework, monkeypatch):
     old = layers.merge_heads
     monkeypatch.setattr(layers, "merge_heads", lambda x: old(x) * (1 + 1e-9))
     code, out, _ = call("parity", GOLDEN / "plain-Model", "--json", "-")
-    assert code == cli.CHECK_FAILED
+    assert code == console.CHECK_FAILED
     failed = {
         (row["framework"], row["dtype"])
         for row in json.loads(out)["rows"]
@@ -93,7 +93,7 @@ def test_nan_is_no_pass(call, tmp_path):
     arrays["pooler.bias"][0] = np.nan
     checkpoint.save(tmp_path, config, arrays)
     code, out, _ = call("parity", tmp_path, "--frameworks", "torch")
-    assert code == cli.CHECK_FAILED
+    assert code == console.CHECK_FAILED
     assert out.count("NONFINITE") == 2
 
 
@@ -108,7 +108,7 @@ def test_what_no_checkpoint_holds_cannot_be_proved(call, tmp_path):
     config = tiny(architectures=["AlbertForSequenceClassification"])
     checkpoint.save(tmp_path, config, weights(config))
     code, _, err = call("parity", tmp_path)
-    assert code == cli.BAD_INPUT
+    assert code == console.BAD_INPUT
     assert "classifier.weight, classifier.bias" in err
 
 
@@ -131,7 +131,7 @@ def test_help_and_version():
 )
 def test_usage_errors_are_2(call, arguments, message):
     code, _, err = call(*arguments)
-    assert code == cli.USAGE
+    assert code == console.USAGE
     assert message in err
 
 
@@ -141,7 +141,7 @@ def test_bad_input_is_3(call, tmp_path):
         (tmp_path, "config.json"),
     ]:
         code, _, err = call("parity", path)
-        assert code == cli.BAD_INPUT
+        assert code == console.BAD_INPUT
         assert message in err
         assert "Traceback" not in err
 
@@ -150,7 +150,7 @@ def test_a_bert_checkpoint_is_3(call, tmp_path):
     config = {"model_type": "bert", "hidden_size": 12}
     (tmp_path / "config.json").write_text(json.dumps(config))
     code, _, err = call("parity", tmp_path)
-    assert code == cli.BAD_INPUT
+    assert code == console.BAD_INPUT
     assert "'bert'" in err
 
 
@@ -159,18 +159,18 @@ def test_names_from_a_file_cannot_drive_the_terminal(call, tmp_path):
     arrays["evil\x1b[31m"] = arrays.pop("pooler.bias")
     checkpoint.save(tmp_path, config, arrays)
     code, _, err = call("parity", tmp_path)
-    assert code == cli.BAD_INPUT
+    assert code == console.BAD_INPUT
     assert "evil" in err
     assert "\x1b" not in err
 
 
 def test_a_missing_framework_is_4_and_names_the_extra():
     result = run("parity", "--frameworks", "torch", blocked=["torch"])
-    assert result.returncode == cli.MISSING
+    assert result.returncode == console.MISSING
     assert "pip install 'albert-zoo[torch]'" in result.stderr
     every = ["torch", "tensorflow", "keras", "jax", "flax"]
     result = run("parity", blocked=every)
-    assert result.returncode == cli.MISSING
+    assert result.returncode == console.MISSING
     assert "albert-zoo[all]" in result.stderr
 
 
@@ -184,7 +184,7 @@ def test_one_framework_is_enough():
 def test_a_folder_that_is_not_there_is_5(call, tmp_path):
     file = tmp_path / "no" / "x.json"
     code, _, err = call("parity", "--frameworks", "torch", "--json", file)
-    assert code == cli.ENVIRONMENT
+    assert code == console.ENVIRONMENT
     assert "x.json" in err
 
 

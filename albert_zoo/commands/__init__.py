@@ -1,0 +1,1 @@
+"""The commands of `albert-zoo`, one file each; frameworks load when one runs."""
