@@ -17,6 +17,10 @@ class InputError(AlbertError):
     """The arguments of a model call do not fit the model."""
 
 
+class TokenizerError(AlbertError):
+    """A tokenizer's files or arguments, or a text, cannot be used."""
+
+
 class MissingPackageError(ImportError):
     """An optional package is not installed; the message names the extra to install."""
 

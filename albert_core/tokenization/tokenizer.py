@@ -1,0 +1,495 @@
+"""What the three tokenizers share: from text to the inputs of a model, and back."""
+
+import logging
+from collections.abc import Sequence
+from functools import partial
+from itertools import repeat
+from pathlib import Path
+from typing import Any, ClassVar, Self, cast
+
+from albert_core.errors import TokenizerError, shown
+from albert_core.tokenization import files, padding, truncation
+from albert_core.tokenization.assembly import Assembly, numbered
+from albert_core.tokenization.decoding import Decoding
+from albert_core.tokenization.encoding import BatchEncoding, Origin
+from albert_core.tokenization.padding import Padding, check_side
+from albert_core.tokenization.segmenter import Piece, Segmenter
+from albert_core.tokenization.texts import Source, as_lists, is_list, sort_out
+
+logger = logging.getLogger("albert_zoo")
+
+UNLIMITED = int(1e30)  # what Hugging Face writes where no length is known
+
+
+class Tokenizer(Decoding):
+    """Text to the inputs of a model, with the arguments of Hugging Face's tokenizers.
+
+    Args:
+        segmenter: Cuts text into pieces.
+        roles: The special tokens by role.
+        do_lower_case: Whether text is lower-cased before it is split at added tokens.
+        added_tokens_decoder: Further tokens by id, as tokenizer_config.json holds them.
+        additional_special_tokens: Special tokens without a role.
+        model_max_length: The most tokens that the model takes.
+        padding_side: "right" or "left".
+        truncation_side: "right" or "left".
+        model_input_names: The columns that are returned unless others are asked for.
+        clean_up_tokenization_spaces: Whether decoding removes spaces before
+            punctuation.
+        split_special_tokens: Whether special tokens inside a text are ordinary text.
+        name_or_path: Where the tokenizer is from.
+    """
+
+    # Argument of the constructor -> names of its file, the first that is there counts.
+    vocab_files_names: ClassVar[dict[str, tuple[str, ...]]] = {}
+    # Further arguments of the constructor that tokenizer_config.json may hold.
+    own_settings: ClassVar[tuple[str, ...]] = ()
+    is_fast: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        roles: dict[str, Any],
+        *,
+        do_lower_case: bool,
+        added_tokens_decoder: dict[int, Any] | None = None,
+        additional_special_tokens: Sequence[Any] = (),
+        model_max_length: int | None = None,
+        padding_side: str = "right",
+        truncation_side: str = "right",
+        model_input_names: Sequence[str] | None = None,
+        clean_up_tokenization_spaces: bool = False,
+        split_special_tokens: bool = False,
+        name_or_path: str = "",
+    ) -> None:
+        super().__init__(segmenter, do_lower_case)
+        self.model_max_length = model_max_length or UNLIMITED
+        self.padding_side = check_side(padding_side)
+        self.truncation_side = check_side(truncation_side)
+        self.model_input_names = list(
+            model_input_names or ("input_ids", "token_type_ids", "attention_mask")
+        )
+        self.clean_up_tokenization_spaces = clean_up_tokenization_spaces
+        self.split_special_tokens = split_special_tokens
+        self.name_or_path = name_or_path
+        self.pad_token_type_id = 0
+        self._warned: set[str] = set()
+        self._start(roles, added_tokens_decoder or {}, additional_special_tokens)
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path, **options: Any) -> Self:
+        """Load a tokenizer from a directory, a file, or the Hugging Face hub.
+
+        Args:
+            name_or_path: The directory of a checkpoint or tokenizer, one file of a
+                vocabulary, or a hub name.
+            **options: Those of the constructor, which count more than what the files
+                say, and those of `hub.resolve`.
+
+        Raises:
+            TokenizerError: A file is missing or cannot be used.
+        """
+        return files.load(cls, name_or_path, options)
+
+    def save_pretrained(self, save_directory: str | Path) -> tuple[str, ...]:
+        """Write all files of the tokenizer; all appear at once, or none.
+
+        Returns:
+            The paths of the files.
+        """
+        return files.save(self, save_directory)
+
+    def vocabulary_files(self) -> dict[str, bytes]:
+        """The files of the vocabulary by name, as `save_vocabulary` writes them."""
+        raise NotImplementedError
+
+    def settings(self) -> dict[str, Any]:
+        """What tokenizer_config.json says of this class's own arguments."""
+        raise NotImplementedError
+
+    def save_vocabulary(
+        self, save_directory: str | Path, filename_prefix: str | None = None
+    ) -> tuple[str, ...]:
+        """Write the vocabulary alone.
+
+        Args:
+            save_directory: The directory, which must be there.
+            filename_prefix: What to put before the file's name, and a hyphen.
+
+        Returns:
+            The paths of the files.
+        """
+        return files.save_vocabulary(self, Path(save_directory), filename_prefix)
+
+    def __call__(
+        self,
+        text: Any = None,
+        text_pair: Any = None,
+        *,
+        add_special_tokens: bool = True,
+        padding: bool | str = False,
+        truncation: bool | str | None = None,
+        max_length: int | None = None,
+        stride: int = 0,
+        is_split_into_words: bool = False,
+        pad_to_multiple_of: int | None = None,
+        padding_side: str | None = None,
+        return_tensors: str | None = None,
+        return_token_type_ids: bool | None = None,
+        return_attention_mask: bool | None = None,
+        return_overflowing_tokens: bool = False,
+        return_special_tokens_mask: bool = False,
+        return_offsets_mapping: bool = False,
+        return_length: bool = False,
+        split_special_tokens: bool | None = None,
+        verbose: bool = True,
+    ) -> BatchEncoding:
+        """Turn texts, or pairs of texts, into the inputs of a model.
+
+        Args:
+            text: A text or a list of texts; with `is_split_into_words` a list of words
+                or a list of lists of words. A list of (text, pair) works too.
+            text_pair: The second text of each pair, in the form of `text`.
+            add_special_tokens: Whether to put [CLS] and [SEP] around the texts.
+            padding: True or "longest" for the longest row, "max_length", or False.
+            truncation: True or "longest_first", "only_first", "only_second", or False.
+            max_length: The length for both; `model_max_length` if None.
+            stride: How many tokens neighbouring windows share.
+            is_split_into_words: Whether the texts are lists of words.
+            pad_to_multiple_of: Round lengths up to a multiple.
+            padding_side: "right" or "left", in place of the tokenizer's.
+            return_tensors: "np", "pt", "tf" or "jax" for arrays in place of lists.
+            return_token_type_ids: Whether to return 0 for the first text, 1 for the
+                second; yes if None.
+            return_attention_mask: Whether to return 1 for tokens, 0 for padding; yes if
+                None.
+            return_overflowing_tokens: Whether what does not fit makes rows of its own;
+                `overflow_to_sample_mapping` tells whose they are.
+            return_special_tokens_mask: Whether to return 1 for special tokens.
+            return_offsets_mapping: Whether to return the characters of each token.
+            return_length: Whether to return the length of each row.
+            split_special_tokens: Whether special tokens inside a text are ordinary
+                text, in place of the tokenizer's setting.
+            verbose: Whether to warn, once, of lengths that do not fit.
+
+        Returns:
+            Columns by name. One text gives rows without a batch, unless arrays or
+            overflowing tokens are asked for.
+
+        Raises:
+            TokenizerError: An argument does not fit.
+            MissingPackageError: The framework of `return_tensors` is not installed.
+        """
+        firsts, seconds, batched = sort_out(text, text_pair, is_split_into_words)
+        padder, assembly = self._plan(
+            padding, truncation, max_length, pad_to_multiple_of, padding_side, verbose
+        )
+        assembly = assembly(
+            stride=stride,
+            overflow=return_overflowing_tokens,
+            build=self.build_inputs_with_special_tokens if add_special_tokens else None,
+        )
+        if split_special_tokens is None:
+            split_special_tokens = self.split_special_tokens
+        find_origins = partial(
+            self._origins, firsts, seconds, assembly, padder, split_special_tokens
+        )
+        names = set(self.model_input_names)
+        types = return_token_type_ids
+        mask = return_attention_mask
+        columns = self._columns(
+            self._ids(firsts, split_special_tokens),
+            None if seconds is None else self._ids(seconds, split_special_tokens),
+            assembly,
+            types if types is not None else "token_type_ids" in names,
+            return_special_tokens_mask,
+        )
+        samples = columns.pop("overflow_to_sample_mapping")
+        if mask if mask is not None else "attention_mask" in names:
+            columns["attention_mask"] = [[1] * len(r) for r in columns["input_ids"]]
+        if verbose:
+            self._warn_of_length(columns["input_ids"])
+        padder.apply(columns)
+        if return_offsets_mapping:
+            columns["offset_mapping"] = [origin.offsets for origin in find_origins()]
+        if return_length:
+            columns["length"] = [len(row) for row in columns["input_ids"]]
+        if return_overflowing_tokens:
+            columns["overflow_to_sample_mapping"] = samples
+        flat = not batched and not return_tensors and not return_overflowing_tokens
+        data = {k: v[0] for k, v in columns.items()} if flat else columns
+        return BatchEncoding(data, return_tensors, find_origins)
+
+    def encode(self, text: Any, text_pair: Any = None, **options: Any) -> Any:
+        """The ids of a text or a pair; the options are those of a call."""
+        return self(text, text_pair, **options)["input_ids"]
+
+    def encode_plus(
+        self, text: Any, text_pair: Any = None, **opts: Any
+    ) -> BatchEncoding:
+        """The same as a call, by its older name."""
+        return self(text, text_pair, **opts)
+
+    def batch_encode_plus(self, texts: Sequence[Any], **options: Any) -> BatchEncoding:
+        """The same as a call with a list, by its older name."""
+        return self(list(texts), **options)
+
+    def tokenize(self, text: str, pair: str | None = None) -> list[str]:
+        """The tokens of a text as they are written, without special ones around."""
+        whole = self.split_special_tokens
+        tokens = self.vocabulary.tokenize(text, whole)
+        return tokens + (self.vocabulary.tokenize(pair, whole) if pair else [])
+
+    def prepare_for_model(
+        self,
+        ids: list[int],
+        pair_ids: list[int] | None = None,
+        add_special_tokens: bool = True,
+        truncation: bool | str | None = None,
+        max_length: int | None = None,
+        **options: Any,
+    ) -> BatchEncoding:
+        """Put special tokens around ids; the options are those of `pad`."""
+        _, assembly = self._plan(False, truncation, max_length, None, None, True)
+        build = self.build_inputs_with_special_tokens if add_special_tokens else None
+        assembly = assembly(stride=0, overflow=False, build=build)
+        pairs = None if pair_ids is None else [pair_ids]
+        columns = self._columns([ids], pairs, assembly, True, False)
+        del columns["overflow_to_sample_mapping"]
+        return self.pad({k: v[0] for k, v in columns.items()}, **options)
+
+    def pad(
+        self,
+        encoded_inputs: Any,
+        padding: bool | str = True,
+        max_length: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        padding_side: str | None = None,
+        return_attention_mask: bool | None = None,
+        return_tensors: str | None = None,
+    ) -> BatchEncoding:
+        """Make rows of ids, already made by a tokenizer, equally long.
+
+        Args:
+            encoded_inputs: A row, columns of rows, or a list of rows.
+            padding: As in a call.
+            max_length: As in a call.
+            pad_to_multiple_of: As in a call.
+            padding_side: As in a call.
+            return_attention_mask: As in a call.
+            return_tensors: As in a call.
+
+        Returns:
+            The columns; those that no token fills, such as labels, as they are.
+        """
+        columns: dict[str, Any] = (
+            {name: [row[name] for row in encoded_inputs] for name in encoded_inputs[0]}
+            if is_list(encoded_inputs) and encoded_inputs
+            else dict(encoded_inputs or {})
+        )
+        if "input_ids" not in columns:
+            raise TokenizerError(
+                f"There are no input_ids to pad, only {sorted(columns)}. Give what the "
+                f"tokenizer returned."
+            )
+        ids = as_lists(columns["input_ids"])
+        single = bool(len(ids)) and not isinstance(ids[0], list)
+        if single:
+            columns = {name: [value] for name, value in columns.items()}
+        columns = {name: as_lists(value) for name, value in columns.items()}
+        wanted = return_attention_mask
+        if wanted is None:
+            wanted = "attention_mask" in self.model_input_names
+        if wanted and "attention_mask" not in columns:
+            columns["attention_mask"] = [[1] * len(row) for row in columns["input_ids"]]
+        padder, _ = self._plan(
+            padding, False, max_length, pad_to_multiple_of, padding_side, True
+        )
+        padder.apply(columns)
+        if single and not return_tensors:
+            columns = {name: value[0] for name, value in columns.items()}
+        return BatchEncoding(columns, return_tensors)
+
+    def _ids(self, sources: list[Source], whole: bool) -> list[list[int]]:
+        if not sources or isinstance(sources[0], str):
+            return self.vocabulary.encode(cast(list[str], sources), whole)
+        words = iter(self.vocabulary.encode([w for s in sources for w in s], whole))
+        return [[i for _ in source for i in next(words)] for source in sources]
+
+    def _pieces(self, source: Source, whole: bool) -> list[tuple[Piece, int]]:
+        if isinstance(source, str):
+            return numbered(self.vocabulary.pieces(source, whole))
+        return [
+            (piece, number)
+            for number, word in enumerate(source)
+            for piece in self.vocabulary.pieces(word, whole)
+        ]
+
+    def _columns(
+        self,
+        firsts: list[list[int]],
+        seconds: list[list[int]] | None,
+        assembly: Assembly,
+        types: bool,
+        special: bool,
+    ) -> dict[str, list[Any]]:
+        """The rows of all texts, not yet padded."""
+        pairs = zip(firsts, seconds or repeat(None), strict=False)
+        rows, samples = list(pairs), list(range(len(firsts)))
+        if assembly.strategy != "do_not_truncate":
+            rows, samples = _cut(rows, assembly)
+        build = assembly.build
+        columns: dict[str, list[Any]] = {}
+        if build is None:
+            columns["input_ids"] = [[*a, *(b or ())] for a, b in rows]
+        else:
+            columns["input_ids"] = [build(a, b) for a, b in rows]
+        if types:
+            mark = self.create_token_type_ids_from_sequences
+            columns["token_type_ids"] = (
+                [[0] * len(a) + [0] * len(b or ()) for a, b in rows]
+                if build is None
+                else [mark(a, b) for a, b in rows]
+            )
+        if special:
+            columns["special_tokens_mask"] = (
+                [[0] * len(row) for row in columns["input_ids"]]
+                if build is None
+                else [self.get_special_tokens_mask(a, b) for a, b in rows]
+            )
+        columns["overflow_to_sample_mapping"] = samples
+        return columns
+
+    def _origins(
+        self,
+        firsts: list[Source],
+        seconds: list[Source] | None,
+        assembly: Assembly,
+        padder: Padding,
+        whole: bool,
+    ) -> list[Origin]:
+        """Where the tokens of every row come from, in the order of the rows."""
+        origins: list[Origin] = []
+        for i, source in enumerate(firsts):
+            first = self._pieces(source, whole)
+            second = None if seconds is None else self._pieces(seconds[i], whole)
+            sizes = len(first), None if second is None else len(second)
+            for left, right in assembly.windows(*sizes):
+                rest = None if second is None else second[right]
+                token = self.vocabulary.to_token
+                origins.append(assembly.origin(first[left], rest, token))
+        columns = {
+            "input_ids": [origin.tokens for origin in origins],
+            "sequences": [origin.sequences for origin in origins],
+            "words": [origin.words for origin in origins],
+            "offsets": [origin.offsets for origin in origins],
+        }
+        fill = {
+            "input_ids": self.pad_token,
+            "sequences": None,
+            "words": None,
+            "offsets": (0, 0),
+        }
+        padder.refilled(fill).apply(columns)
+        return [Origin(*row) for row in zip(*columns.values(), strict=True)]
+
+    def _plan(
+        self,
+        pad: bool | str,
+        cut: bool | str | None,
+        max_length: int | None,
+        multiple: int | None,
+        side: str | None,
+        verbose: bool,
+    ) -> tuple[Padding, Any]:
+        """Settle how rows are padded and cut, by Hugging Face's rules."""
+        if max_length is not None and pad is False and cut is None:
+            cut = "longest_first"
+        pad_by = {True: "longest", False: "do_not_pad"}.get(cast(bool, pad), pad)
+        cut_by = {True: "longest_first", False: "do_not_truncate"}.get(
+            cast(bool, cut), cut or "do_not_truncate"
+        )
+        _check("padding", pad_by, padding.STRATEGIES)
+        _check("truncation", cut_by, truncation.STRATEGIES)
+        known = self.model_max_length < UNLIMITED // 10**10
+        if max_length is None and known:
+            if pad_by == "max_length" or cut_by != "do_not_truncate":
+                max_length = self.model_max_length
+        elif max_length is None:
+            if verbose and (pad_by == "max_length" or cut_by != "do_not_truncate"):
+                self._warn(
+                    "The tokenizer knows no model_max_length, and no max_length was "
+                    "given: nothing is padded or cut to it."
+                )
+            pad_by = "do_not_pad" if pad_by == "max_length" else pad_by
+            cut_by = "do_not_truncate"
+        if pad_by != "do_not_pad" and self.pad_token_id is None:
+            raise TokenizerError(
+                "There is no padding token to pad with. Set one: "
+                "tokenizer.pad_token = '<pad>'."
+            )
+        if (
+            multiple
+            and max_length is not None
+            and max_length % multiple
+            and pad_by != "do_not_pad"
+            and cut_by != "do_not_truncate"
+        ):
+            raise TokenizerError(
+                f"max_length={max_length} is no multiple of pad_to_multiple_of="
+                f"{multiple}, so that rows cannot be cut and padded to both."
+            )
+        fill = {
+            "input_ids": self.pad_token_id,
+            "token_type_ids": self.pad_token_type_id,
+            "attention_mask": 0,
+            "special_tokens_mask": 1,
+            "offset_mapping": (0, 0),
+        }
+        side = check_side(side or self.padding_side)
+        special = (
+            self.num_special_tokens_to_add(),
+            self.num_special_tokens_to_add(pair=True),
+        )
+        assembly = partial(
+            Assembly, max_length, str(cut_by), self.truncation_side, special=special
+        )
+        return Padding(str(pad_by), side, fill, max_length, multiple), assembly
+
+    def _warn_of_length(self, rows: list[list[int]]) -> None:
+        longest = max(map(len, rows), default=0)
+        if longest > self.model_max_length:
+            self._warn(
+                f"A row has {longest} tokens, and the model takes "
+                f"{self.model_max_length}. Ask for truncation=True."
+            )
+
+    def _warn(self, message: str) -> None:
+        """Log a message, the first time only."""
+        kind = message[:20]
+        if kind not in self._warned:
+            self._warned.add(kind)
+            logger.warning(message)
+
+
+Row = tuple[list[int], list[int] | None]
+
+
+def _cut(rows: list[Row], assembly: Assembly) -> tuple[list[Row], list[int]]:
+    """Cut rows to their length, and tell which one each result is from."""
+    result: list[Row] = []
+    samples: list[int] = []
+    for i, (first, second) in enumerate(rows):
+        sizes = len(first), None if second is None else len(second)
+        for left, right in assembly.windows(*sizes):
+            result.append((first[left], None if second is None else second[right]))
+            samples.append(i)
+    return result, samples
+
+
+def _check(argument: str, value: object, known: Sequence[str]) -> None:
+    if value not in known:
+        raise TokenizerError(
+            f"{argument}={shown(value)} is not known. Choose True, False, or one of "
+            f"{', '.join(known)}."
+        )
