@@ -71,6 +71,7 @@ def as_token(value: object, role: str) -> AddedToken:
     Raises:
         TokenizerError: It is something else, or empty.
     """
+    given = cast(Any, value)
     if isinstance(value, AddedToken):
         return value
     if isinstance(value, str) and value:
@@ -78,7 +79,7 @@ def as_token(value: object, role: str) -> AddedToken:
             value, lstrip=role == "mask_token", normalized=False, special=True
         )
     if isinstance(value, dict):
-        fields: dict[str, Any] = {**cast(Any, value)}
+        fields: dict[str, Any] = dict(given)
         for key in ("__type", "id"):
             fields.pop(key, None)
         fields.setdefault("special", True)
@@ -88,6 +89,6 @@ def as_token(value: object, role: str) -> AddedToken:
         if isinstance(content, str) and content and flags and fields.keys() <= known:
             return AddedToken(content, **fields)
     raise TokenizerError(
-        f"{role}={shown(value)} is not a token. Give text, an AddedToken, or a "
+        f"{role}={shown(given)} is not a token. Give text, an AddedToken, or a "
         f"dictionary with 'content', 'lstrip', 'rstrip', 'single_word', 'normalized'."
     )
