@@ -209,11 +209,13 @@ class Tokenizer(Decoding):
             columns["attention_mask"] = [[1] * len(r) for r in columns["input_ids"]]
         if verbose:
             self._warn_of_length(columns["input_ids"])
+        if return_length and batched:  # of a single text with its padding, as ever
+            columns["length"] = [len(row) for row in columns["input_ids"]]
         padder.apply(columns)
+        if return_length and not batched:
+            columns["length"] = [len(row) for row in columns["input_ids"]]
         if return_offsets_mapping:
             columns["offset_mapping"] = [origin.offsets for origin in find_origins()]
-        if return_length:
-            columns["length"] = [len(row) for row in columns["input_ids"]]
         if return_overflowing_tokens:
             columns["overflow_to_sample_mapping"] = samples
         flat = not batched and not return_tensors and not return_overflowing_tokens
