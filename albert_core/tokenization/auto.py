@@ -35,8 +35,9 @@ def load_tokenizer(
     """
     where = {name: options.pop(name) for name in hub.OPTIONS if name in options}
     path = hub.resolve(name_or_path, **where)
-    options.setdefault("name_or_path", str(name_or_path))
-    return _choose(path, use_fast).from_pretrained(path, **options)
+    tokenizer = _choose(path, use_fast).from_pretrained(path, **options)
+    tokenizer.name_or_path = str(name_or_path)
+    return tokenizer
 
 
 def _choose(path: Path, use_fast: bool) -> type[Tokenizer]:
