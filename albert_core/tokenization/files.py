@@ -124,8 +124,17 @@ def _check_types(values: Mapping[str, Any], path: Path) -> None:
         if not isinstance(values.get(name), bool | None)
     ]
     length = values.get("model_max_length")
-    if not isinstance(length, int | float | None) or isinstance(length, bool):
+    if length is not None and not (
+        isinstance(length, int | float)
+        and not isinstance(length, bool)
+        and 0 < length < float("inf")
+    ):
         wrong.append(f"model_max_length={length!r}")
+    wrong += [
+        f"{name}={values[name]!r}"
+        for name in (ADDITIONAL, "model_input_names")
+        if not isinstance(values.get(name), list | None)
+    ]
     if not isinstance(values.get("sp_model_kwargs"), dict | None):
         wrong.append(f"sp_model_kwargs={values['sp_model_kwargs']!r}")
     added: Any = values.get("added_tokens_decoder") or {}

@@ -54,7 +54,7 @@ class Tokenizer(Decoding):
         do_lower_case: bool,
         added_tokens_decoder: dict[int, Any] | None = None,
         additional_special_tokens: Sequence[Any] = (),
-        model_max_length: int | None = None,
+        model_max_length: float | None = None,
         padding_side: str = "right",
         truncation_side: str = "right",
         model_input_names: Sequence[str] | None = None,
@@ -63,7 +63,7 @@ class Tokenizer(Decoding):
         name_or_path: str = "",
     ) -> None:
         super().__init__(segmenter, do_lower_case)
-        self.model_max_length = model_max_length or UNLIMITED
+        self.model_max_length = int(model_max_length or UNLIMITED)
         self.padding_side = check_side(padding_side)
         self.truncation_side = check_side(truncation_side)
         self.model_input_names = list(

@@ -54,7 +54,16 @@ class Vocabulary:
         self._refresh()
 
     def put(self, index: int, token: AddedToken) -> None:
-        """Set the token of an id."""
+        """Set the token of an id.
+
+        Raises:
+            TokenizerError: The id is below zero.
+        """
+        if index < 0:
+            raise TokenizerError(
+                f"The added token {token.content!r} has the id {index}. Ids begin at 0: "
+                f"correct the file that says so."
+            )
         self.added[index] = token
         self._refresh()
 
