@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from albert_core.errors import CheckpointError, MissingPackageError
 from albert_core.outputs import ModelOutput
+from albert_zoo import predictors
+from albert_zoo.predictors import Predictor
 
 Arrays = dict[str, NDArray[Any]]
 Run = Callable[[Mapping[str, NDArray[Any]]], Arrays]
@@ -36,6 +38,14 @@ class Backend(Protocol):
             head: A key of `schema.HEADS`.
             dtype: "float32" or "float64".
             **options: Further keywords of `from_pretrained`.
+        """
+        ...
+
+    def predictor(self, model: Any) -> Predictor:
+        """Make a loaded model fast for prediction.
+
+        Args:
+            model: A model of this framework.
         """
         ...
 
@@ -97,6 +107,10 @@ class TorchBackend:
 
         return run
 
+    def predictor(self, model: Any) -> Predictor:
+        """See `Backend`."""
+        return predictors.torch_predictor(model)
+
     def switches(self) -> dict[str, str]:
         """See `Backend`."""
         import torch
@@ -126,6 +140,10 @@ class TFBackend:
             return flatten(model(dict(inputs), **ASKED), np.asarray)
 
         return run
+
+    def predictor(self, model: Any) -> Predictor:
+        """See `Backend`."""
+        return predictors.tf_predictor(model)
 
     def switches(self) -> dict[str, str]:
         """See `Backend`."""
@@ -158,6 +176,10 @@ class FlaxBackend:
                 return flatten(model(**inputs, **ASKED), np.asarray)
 
         return run
+
+    def predictor(self, model: Any) -> Predictor:
+        """See `Backend`."""
+        return predictors.flax_predictor(model)
 
     def switches(self) -> dict[str, str]:
         """See `Backend`."""

@@ -1,0 +1,221 @@
+"""The right model class for a checkpoint, whatever the framework."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from albert_core import loading, schema
+from albert_core.checkpoint import Checkpoint
+from albert_core.config import AlbertConfig
+from albert_core.errors import CheckpointError, InputError, MissingPackageError, shown
+from albert_core.hub import OPTIONS, resolve
+from albert_zoo import backends
+
+# Task -> the model class that does it, a key of `schema.HEADS`.
+TASKS: Mapping[str, str] = {
+    "fill-mask": "ForMaskedLM",
+    "text-classification": "ForSequenceClassification",
+    "token-classification": "ForTokenClassification",
+    "question-answering": "ForQuestionAnswering",
+    "multiple-choice": "ForMultipleChoice",
+    "zero-shot-classification": "ForSequenceClassification",
+    "feature-extraction": schema.BASE,
+    "sentence-embedding": schema.BASE,
+}
+ALIASES = {"sentiment-analysis": "text-classification", "ner": "token-classification"}
+PREFIXES = {"torch": "", "tf": "TF", "flax": "Flax"}
+
+
+def task_named(name: str) -> str:
+    """The task that a name, perhaps an older one, stands for.
+
+    Raises:
+        InputError: There is no such task.
+    """
+    task = ALIASES.get(name, name)
+    if task not in TASKS:
+        raise InputError(
+            f"There is no task {shown(name)}. Give one of "
+            f"{', '.join([*TASKS, *ALIASES])}."
+        )
+    return task
+
+
+def default_framework() -> str:
+    """The first framework that is installed: torch, tf or flax.
+
+    Raises:
+        MissingPackageError: None is.
+    """
+    for backend in backends.BACKENDS.values():
+        if backends.is_installed(backend):
+            return backend.name
+    raise MissingPackageError(
+        "There is no framework to run a model in. Install one: "
+        "pip install 'albert-zoo[torch]', or [tf], [flax]."
+    )
+
+
+def framework_named(name: str | None) -> str:
+    """A framework that can be used here; None is the default one.
+
+    Raises:
+        InputError: There is no such framework.
+        MissingPackageError: It is not installed.
+    """
+    name = default_framework() if name is None else name
+    if name not in backends.BACKENDS:
+        raise InputError(
+            f"There is no framework {shown(name)}. Give one of "
+            f"{', '.join(backends.BACKENDS)}."
+        )
+    backends.require(backends.BACKENDS[name])
+    return name
+
+
+def class_of(framework: str, head: str) -> Any:
+    """The model class of a head in a framework."""
+    with backends.quiet_start():
+        module = import_module(f"albert_{framework}")
+    return getattr(module, f"{PREFIXES[framework]}Albert{head}")
+
+
+def head_of(directory: Path) -> str:
+    """The head that a checkpoint was saved with, by its config or its weights."""
+    names = list(Checkpoint.open(directory))
+    config = AlbertConfig.from_pretrained(directory)
+    return schema.guess_head(names, config.architectures)
+
+
+def task_of(directory: Path) -> str:
+    """The task that a checkpoint was made for.
+
+    A checkpoint of sentence-transformers makes embeddings of sentences; one with
+    both heads of pretraining fills masks.
+    """
+    if (directory / "modules.json").exists():
+        return "sentence-embedding"
+    head = head_of(directory).replace("ForPreTraining", "ForMaskedLM")
+    return next(task for task, wanted in TASKS.items() if wanted == head)
+
+
+def load_model(
+    path_or_name: str | Path,
+    task: str | None = None,
+    framework: str | None = None,
+    dtype: Any = None,
+    attn_implementation: str | None = None,
+    device_map: Any = "auto",
+    **options: Any,
+) -> Any:
+    """Load a checkpoint into the class that suits it.
+
+    Args:
+        path_or_name: A directory or a hub name.
+        task: What the model is to do, such as "fill-mask"; by default the class is
+            the one that the checkpoint was saved with.
+        framework: "torch", "tf" or "flax"; by default the first that is installed.
+        dtype: As the framework's `from_pretrained` has it.
+        attn_implementation: "eager" or "sdpa", for PyTorch.
+        device_map: The same; "auto" for an accelerator where there is one.
+        **options: Further keywords of `from_pretrained`.
+
+    Raises:
+        CheckpointError: The checkpoint is damaged, or of no single head.
+        InputError: There is no such task or framework.
+        MissingPackageError: The framework is not installed.
+
+    Example:
+        >>> model = load_model("my-albert", framework="flax")  # doctest: +SKIP
+    """
+    framework = framework_named(framework)
+    hub = {name: options.pop(name) for name in OPTIONS if name in options}
+    directory = resolve(path_or_name, **hub)
+    head = head_of(directory) if task is None else TASKS[task_named(task)]
+    if attn_implementation is not None:
+        options["attn_implementation"] = attn_implementation
+    return class_of(framework, head).from_pretrained(
+        directory, dtype=dtype, device_map=device_map, **options
+    )
+
+
+def check_complete(directory: Path, task: str) -> None:
+    """Refuse a checkpoint that lacks weights, or names other labels than it has.
+
+    No framework is needed to tell.
+
+    Raises:
+        CheckpointError: As said; the message names all of it.
+    """
+    head = TASKS[task]
+    config, stored = AlbertConfig.from_pretrained(directory), Checkpoint.open(directory)
+    rows = {name: stored.shape(name) for name in stored if name == "classifier.weight"}
+    for name, shape in rows.items():
+        labelled = head in ("ForSequenceClassification", "ForTokenClassification")
+        if labelled and shape[0] != config.num_labels:
+            raise CheckpointError(
+                f"{directory}: id2label names {config.num_labels} labels, but {name} "
+                f"has {shape[0]} rows. Correct id2label in config.json."
+            )
+    pools = schema.HEADS[head].pools and head != schema.BASE
+    wanted = {p.name: p.shape for p in schema.parameters(config, head, pools)}
+    missing = loading.match(wanted, stored, f"Albert{head}").missing
+    if missing:
+        raise CheckpointError(
+            f"{directory} lacks weights that {task} needs: {', '.join(missing)}. Give "
+            f"a checkpoint that was trained for it; this one does {task_of(directory)}."
+        )
+
+
+def framework_of(model: Any) -> str:
+    """The framework that a model object belongs to.
+
+    Raises:
+        InputError: It is none of the classes of this library.
+    """
+    for parent in type(model).__mro__:
+        package = parent.__module__.split(".")[0]
+        if package.removeprefix("albert_") in backends.BACKENDS:
+            return package.removeprefix("albert_")
+    raise InputError(
+        f"A model must be a directory, a hub name or an ALBERT model of this library, "
+        f"not {shown(model)}. Load it with albert_zoo.load_model."
+    )
+
+
+def place(framework: str, device: Any) -> Any:
+    """A device as users name it ("cpu", "cuda:1", 0, -1) as a `device_map`.
+
+    Raises:
+        InputError: The name means no device.
+    """
+    if device is None or device == "auto":
+        return "auto"
+    if not isinstance(device, int | str):
+        return device  # the framework's own
+    kind, _, number = str(device).partition(":")
+    if isinstance(device, int):
+        kind, number = ("cpu", "") if device < 0 else ("gpu", str(device))
+    kind = {"cuda": "gpu"}.get(kind.lower(), kind.lower())
+    if kind not in ("cpu", "gpu", "tpu", "mps") or not (number or "0").isdecimal():
+        raise InputError(
+            f"There is no device {device!r}. Give 'cpu', 'cuda', 'cuda:1', 'tpu' or a "
+            f"number, -1 for the processor."
+        )
+    if framework == "tf":
+        return f"/{kind.upper()}:{number or 0}"
+    if framework == "torch":
+        return kind.replace("gpu", "cuda") + (f":{number}" if number else "")
+    from albert_flax.params import to_device
+
+    if not number:
+        return to_device(kind)
+    import jax
+
+    found = [] if to_device(kind) is None else jax.devices(kind)
+    if int(number) >= len(found):
+        raise InputError(
+            f"There is no device {device!r}; JAX has {', '.join(map(str, found))}."
+        )
+    return found[int(number)]

@@ -1,0 +1,121 @@
+"""Rows of different lengths in few, well filled batches, and in their order again."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Item = TypeVar("Item")
+Row = Mapping[str, Sequence[int]]
+
+PER_TOKEN = ("input_ids", "attention_mask", "token_type_ids")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What runs at once.
+
+    Attributes:
+        rows: Which rows, by their number.
+        size: Rows of the arrays; more than there are rows where shapes are to be few.
+        length: Tokens of the arrays.
+    """
+
+    rows: list[int]
+    size: int
+    length: int
+
+
+def windows(items: Iterable[Item], most: int, characters: int) -> Iterator[list[Item]]:
+    """Cut a stream into pieces that fit into memory, each as soon as it is full.
+
+    Where it is cut depends on the items before the cut alone, so that a run that is
+    taken up again makes the same pieces.
+    """
+    held: list[Item] = []
+    weight = 0
+    for item in items:
+        held.append(item)
+        weight += _characters(item)
+        if len(held) == most or weight >= characters:
+            yield held
+            held, weight = [], 0
+    if held:
+        yield held
+
+
+def _characters(item: Any) -> int:
+    if isinstance(item, str):
+        return len(item)
+    if isinstance(item, Mapping):
+        item = item.values()
+    elif not isinstance(item, list | tuple):
+        return 0
+    return sum(map(_characters, item))
+
+
+def power_of_two(number: int) -> int:
+    """The smallest power of two that is not below a number."""
+    return 1 << max(0, number - 1).bit_length()
+
+
+def bucket(length: int, longest: int) -> int:
+    """The length that a row is padded to: 16, 32, 48, 64, 96, 128, 192, ..."""
+    for power in count(4):
+        for size in (2**power, 3 * 2 ** (power - 1)):
+            if size >= length and size != 24:
+                return max(length, min(size, longest))
+    raise AssertionError("there is always a larger one")
+
+
+def batches(
+    lengths: Sequence[int], tokens: int, longest: int, few_shapes: bool
+) -> Iterator[Batch]:
+    """Put rows of similar length together.
+
+    Args:
+        lengths: Of each row.
+        tokens: About the most that a batch holds, padding included.
+        longest: The most tokens that the model takes.
+        few_shapes: Round sizes and lengths up to few different ones.
+    """
+    order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
+    start = 0
+    while start < len(order):
+        length = lengths[order[start]]
+        if few_shapes:
+            length = bucket(length, longest)
+        size = max(1, tokens // length)
+        if few_shapes:
+            size = power_of_two(size + 1) // 2  # the power of two below
+        rows = order[start : start + size]
+        yield Batch(rows, power_of_two(len(rows)) if few_shapes else len(rows), length)
+        start += size
+
+
+def stack(
+    rows: Sequence[Row], batch: Batch, padding: int, few_shapes: bool
+) -> dict[str, NDArray[np.int32]]:
+    """Rows as arrays, padded at their ends.
+
+    Args:
+        rows: All have the same names; "positions" may differ in number.
+        batch: The shape.
+        padding: The id of the padding token.
+        few_shapes: Whether the number of positions is rounded up as well.
+    """
+    arrays: dict[str, NDArray[np.int32]] = {}
+    for name in rows[0]:
+        width = batch.length
+        if name not in PER_TOKEN:
+            width = max(len(row[name]) for row in rows)
+            width = power_of_two(width) if few_shapes else width
+        fill = padding if name == "input_ids" else 0
+        array = np.full((batch.size, width), fill, np.int32)
+        for place, row in enumerate(rows):
+            array[place, : len(row[name])] = row[name]
+        arrays[name] = array
+    return arrays

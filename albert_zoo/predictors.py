@@ -1,0 +1,138 @@
+"""Models made fast for prediction: NumPy arrays in, only the wanted outputs out.
+
+Each function takes a loaded model of its framework.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from albert_core.config import AlbertConfig
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A model that is ready to predict.
+
+    Attributes:
+        config: The model's.
+        run: Takes inputs by name and the names of the wanted outputs. With "positions"
+            [batch, count] among the inputs of a masked language model, there are
+            logits of those places only.
+        compiles: Whether each new shape costs time, so that few should be used.
+        to_tensor: Makes the framework's own tensor of a NumPy array.
+    """
+
+    config: AlbertConfig
+    run: Callable[[Mapping[str, NDArray[Any]], Sequence[str]], Arrays]
+    compiles: bool
+    to_tensor: Callable[[NDArray[Any]], Any]
+
+
+def _outputs(model: Any, ops: Any, take: Any, inputs: Mapping[str, Any]) -> Any:
+    """Run a model of any framework; decode at some positions only, if there are any."""
+    inputs = dict(inputs)
+    positions = inputs.pop("positions", None)
+    if positions is None:
+        return model(**inputs, return_dict=True)
+    hidden = model.albert(**inputs, return_dict=True).last_hidden_state
+    table = ops.table_of(model.get_output_embeddings())
+    return {"logits": model.predictions(take(hidden, positions), table)}
+
+
+def _shaped(model: Any, inputs: Mapping[str, NDArray[Any]]) -> Arrays:
+    """Rows as a model takes them: one choice each where it chooses."""
+    if model.head == "ForMultipleChoice":
+        return {name: array[:, None] for name, array in inputs.items()}
+    return dict(inputs)
+
+
+def torch_predictor(model: Any) -> Predictor:
+    """A predictor of a PyTorch model, which is put into evaluation mode."""
+    import torch
+
+    from albert_torch import ops
+
+    model.eval()
+
+    def take(hidden: Any, positions: Any) -> Any:
+        return hidden.take_along_dim(positions[..., None], 1)
+
+    def run(inputs: Mapping[str, NDArray[Any]], wanted: Sequence[str]) -> Arrays:
+        tensors = {
+            name: torch.from_numpy(array).to(model.device, torch.long)
+            for name, array in _shaped(model, inputs).items()
+        }
+        with torch.inference_mode():
+            found = _outputs(model, ops, take, tensors)
+            return {name: found[name].float().cpu().numpy() for name in wanted}
+
+    return Predictor(model.config, run, compiles=False, to_tensor=torch.from_numpy)
+
+
+def tf_predictor(model: Any) -> Predictor:
+    """A predictor of a TensorFlow model: one graph, for every shape."""
+    import tensorflow as tf
+
+    from albert_tf import ops
+
+    if model.variable_dtype == "float32":
+        # Rounding to 10 bits would set this framework apart from the others.
+        tf.config.experimental.enable_tensor_float_32_execution(False)
+    device = model.weights[0].value.device
+
+    def take(hidden: Any, positions: Any) -> Any:
+        return tf.gather(hidden, positions, axis=1, batch_dims=1)
+
+    @cache
+    def graph(names: tuple[str, ...], wanted: tuple[str, ...]) -> Any:
+        shape = (None, 1, None) if model.head == "ForMultipleChoice" else (None, None)
+        specs = {name: tf.TensorSpec(shape, tf.int32, name) for name in names}
+
+        def forward(inputs: Any) -> Any:
+            found = _outputs(model, ops, take, inputs)
+            return {name: tf.cast(found[name], tf.float32) for name in wanted}
+
+        return tf.function(forward, input_signature=[specs])
+
+    def run(inputs: Mapping[str, NDArray[Any]], wanted: Sequence[str]) -> Arrays:
+        with tf.device(device):
+            given = {k: tf.constant(x) for k, x in _shaped(model, inputs).items()}
+            found = graph(tuple(given), tuple(wanted))(given)
+        return {name: value.numpy() for name, value in found.items()}
+
+    return Predictor(model.config, run, compiles=False, to_tensor=tf.constant)
+
+
+def flax_predictor(model: Any) -> Predictor:
+    """A predictor of a Flax model: a program for each shape."""
+    import jax
+    import jax.numpy as jnp
+    from flax import nnx
+
+    from albert_flax import ops
+
+    graph, state = nnx.split(model.module)
+    state = jax.tree.map(lambda array: array.astype(model.dtype), state)
+
+    def take(hidden: Any, positions: Any) -> Any:
+        return jnp.take_along_axis(hidden, positions[..., None], 1)
+
+    def forward(state: Any, inputs: Any, wanted: tuple[str, ...]) -> Any:
+        found = _outputs(nnx.merge(graph, state), ops, take, inputs)
+        return {name: found[name].astype(jnp.float32) for name in wanted}
+
+    compiled = jax.jit(forward, static_argnames="wanted")
+
+    def run(inputs: Mapping[str, NDArray[Any]], wanted: Sequence[str]) -> Arrays:
+        with jax.default_matmul_precision("highest"):
+            found = compiled(state, _shaped(model, inputs), tuple(wanted))
+        return {name: np.asarray(value) for name, value in found.items()}
+
+    return Predictor(model.config, run, compiles=True, to_tensor=jnp.asarray)
