@@ -99,9 +99,10 @@ def model_type(values: Mapping[str, Any]) -> str | None:
     """The type of a tokenizer.json: "Unigram", "WordPiece", "BPE", or None."""
     model = values.get("model")
     fields = cast(dict[str, Any], model) if isinstance(model, dict) else {}
-    if "type" not in fields and "unk_id" in fields:
-        return "Unigram"  # files of old do not say
-    return fields.get("type")
+    if "type" not in fields:  # files of old do not say
+        marks = {"unk_id": "Unigram", "max_input_chars_per_word": "WordPiece"}
+        return next((kind for mark, kind in marks.items() if mark in fields), None)
+    return fields["type"]
 
 
 def write(

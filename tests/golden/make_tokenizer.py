@@ -14,7 +14,9 @@ tokenizer writes, hub_tokenizer.json (built as the file of albert-base-v2 on the
 five added tokens, words split before the pieces) and ids.json. `wordpiece/` has as much
 for BERT's tokenizer, which the Chinese models use.
 
-ids.json records the slow tokenizer. Where the fast one differs, `fast_ids` and
+ids.json records the slow tokenizer, loaded from its vocabulary alone; "directory" holds
+what it gives when it is loaded with the other files, which list the symbols of the
+vocabulary as added tokens. Where the fast one differs, `fast_ids` and
 `fast_tokens` or `fast_result` hold what it gives; where it does not, `offsets` are its.
 """
 
@@ -23,6 +25,8 @@ import hashlib
 import io
 import json
 import platform
+import shutil
+import tempfile
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -218,9 +222,13 @@ def write_spiece() -> None:
             record = {"options": chosen, "text": text, "ids": other.encode(text)}
             options.append(record | {"tokens": other.tokenize(text)})
     texts = [encoded(slow, fast, text) for text in STRESS + random_texts()]
-    sections = {"texts": texts, "options": options}
-    sections["calls"] = calls(AlbertTokenizer, AlbertTokenizerFast, SPIECE)
-    sections["added"] = added(AlbertTokenizer, SPIECE)
+    with tempfile.TemporaryDirectory() as alone:  # where no other file says anything
+        shutil.copyfile(model, Path(alone) / model.name)
+        called = calls(AlbertTokenizer, AlbertTokenizerFast, Path(alone))
+        more = added(AlbertTokenizer, Path(alone))
+    saved = [AlbertTokenizer.from_pretrained(SPIECE), fast]
+    sections = {"texts": texts, "options": options, "calls": called, "added": more}
+    sections["directory"] = [encoded(*saved, text) for text in STRESS]
     write_lines(SPIECE / "ids.json", sections)
     print(len(texts), "texts; fast is slow on", sum(1 for t in texts if t["offsets"]))
 
