@@ -23,7 +23,6 @@ class Assembly:
         side: Where tokens are cut off.
         stride: How many tokens neighbouring windows share.
         overflow: Whether what is cut off makes rows of its own.
-        special: The number of special tokens around a text, and around a pair.
         build: Puts special tokens around one list of ids or two; None for none.
     """
 
@@ -32,7 +31,6 @@ class Assembly:
     side: str
     stride: int
     overflow: bool
-    special: tuple[int, int]
     build: Callable[[list[int], list[int] | None], list[int]] | None
 
     def windows(self, first: int, second: int | None) -> list[Window]:
@@ -42,7 +40,7 @@ class Assembly:
             TokenizerError: The length leaves no room.
         """
         pair = second is not None
-        around = self.special[pair] if self.build else 0
+        around = len(self.build([], [] if pair else None)) if self.build else 0
         if (
             self.strategy == "do_not_truncate"
             or self.max_length is None

@@ -102,7 +102,8 @@ def read_config(directory: Path) -> dict[str, Any]:
     if path.exists() and "added_tokens_decoder" not in values:
         old = read_json(path, TokenizerError)
         values["added_tokens_decoder"] = {
-            index: {"content": token, "special": False} for token, index in old.items()
+            str(index): {"content": token, "special": False}
+            for token, index in old.items()
         }
     if "max_len" in values:
         values.setdefault("model_max_length", values["max_len"])

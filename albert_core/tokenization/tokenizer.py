@@ -449,13 +449,7 @@ class Tokenizer(Decoding):
             "offset_mapping": (0, 0),
         }
         side = check_side(side or self.padding_side)
-        special = (
-            self.num_special_tokens_to_add(),
-            self.num_special_tokens_to_add(pair=True),
-        )
-        assembly = partial(
-            Assembly, max_length, str(cut_by), self.truncation_side, special=special
-        )
+        assembly = partial(Assembly, max_length, str(cut_by), self.truncation_side)
         return Padding(str(pad_by), side, fill, max_length, multiple), assembly
 
     def _warn_of_length(self, rows: list[list[int]]) -> None:

@@ -61,8 +61,8 @@ class Vocabulary:
         """
         if index < 0:
             raise TokenizerError(
-                f"The added token {token.content!r} has the id {index}. Ids begin at 0: "
-                f"correct the file that says so."
+                f"The added token {token.content!r} has the id {index}, and ids begin "
+                f"at 0. Correct the file that says so."
             )
         self.added[index] = token
         self._refresh()
