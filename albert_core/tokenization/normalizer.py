@@ -70,7 +70,7 @@ class Normalizer:
 
         Returns:
             The normalised text, and for each of its characters the position of the one
-            in `text` that gave it. For a run of white space that is the last.
+            in `text` that gave it: the last of a run of white space, and of ``.
         """
         whole = self(text)
         if whole == text or (text.isascii() and whole == text.lower()):
@@ -111,5 +111,5 @@ def _straighten(pairs: list[tuple[int, str]]) -> list[tuple[int, str]]:
         text = "".join(c for _, c in pairs)
         starts = [match.start() for match in re.finditer(re.escape(quote), text)]
         for start in reversed(starts):
-            pairs[start : start + 2] = [(pairs[start][0], '"')]
+            pairs[start : start + 2] = [(pairs[start + 1][0], '"')]
     return pairs

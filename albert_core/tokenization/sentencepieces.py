@@ -102,7 +102,12 @@ class SentencePieces:
         return [token for piece in pieces for token in self._without_comma(piece)]
 
     def pieces(self, text: str) -> list[Piece]:
-        """See `Segmenter`. A piece with "▁" takes in the space before the word."""
+        """See `Segmenter`. A piece with "▁" takes in the space before the word.
+
+        The first "▁" stands for no space, unless there is one; a piece of nothing else
+        gets the first character, as in Hugging Face's fast tokenizer: (0, 0) is the
+        place of special tokens.
+        """
         clean, origin = self.normalizer.align(text)
         origin.append(len(text))
         pieces: list[Piece] = []
@@ -113,6 +118,9 @@ class SentencePieces:
             after_symbol = symbol
             first = origin[start]
             last = origin[end - 1] + 1 if end > start else first
+            if not pieces and token.startswith(SPACE):
+                first -= first > 0 and text[first - 1].isspace()
+                last = max(last, first + 1)
             pieces.append(Piece(token, self.to_id(token), first, last, starts_word))
         return pieces
 
