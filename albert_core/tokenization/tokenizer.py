@@ -76,6 +76,25 @@ class Tokenizer(Decoding):
         self._warned: set[str] = set()
         self._start(roles, added_tokens_decoder or {}, additional_special_tokens)
 
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(name_or_path={self.name_or_path!r}, "
+            f"vocab_size={self.vocab_size}, length={len(self)}, "
+            f"model_max_length={self.model_max_length}, "
+            f"padding_side={self.padding_side!r}, "
+            f"special_tokens={self.special_tokens_map})"
+        )
+
+    @property
+    def max_len_single_sentence(self) -> int:
+        """The most tokens that one text can have, without special ones."""
+        return self.model_max_length - self.num_special_tokens_to_add()
+
+    @property
+    def max_len_sentences_pair(self) -> int:
+        """The most tokens that two texts can have together, without special ones."""
+        return self.model_max_length - self.num_special_tokens_to_add(pair=True)
+
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path, **options: Any) -> Self:
         """Load a tokenizer from a directory, a file, or the Hugging Face hub.
@@ -232,9 +251,11 @@ class Tokenizer(Decoding):
         """The same as a call, by its older name."""
         return self(text, text_pair, **opts)
 
-    def batch_encode_plus(self, texts: Sequence[Any], **options: Any) -> BatchEncoding:
+    def batch_encode_plus(
+        self, batch_text_or_text_pairs: Sequence[Any], **options: Any
+    ) -> BatchEncoding:
         """The same as a call with a list, by its older name."""
-        return self(list(texts), **options)
+        return self(list(batch_text_or_text_pairs), **options)
 
     def tokenize(self, text: str, pair: str | None = None) -> list[str]:
         """The tokens of a text as they are written, without special ones around."""

@@ -233,6 +233,8 @@ def test_length_warnings_come_once(caplog):
     assert len(caplog.records) == 1
     assert "the model takes 4" in caplog.text
     assert len(short("one two three", truncation=True)["input_ids"]) == 4
+    assert (short.max_len_single_sentence, short.max_len_sentences_pair) == (2, 1)
+    assert "model_max_length=4" in repr(short)
     endless = AlbertTokenizer(FOLDER / "spiece.model")
     for _ in range(2):
         endless("one two three", truncation=True)
