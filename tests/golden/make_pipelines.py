@@ -1,6 +1,7 @@
-r"""Write what transformers 4.57.6 answers: the question answering of `pipelines.json`.
+r"""Write what transformers 4.57.6 answers, and how it judges answers: `pipelines.json`.
 
-That release is the last whose pipelines answer questions. Run this in an environment
+That release is the last whose pipelines answer questions, and the last with the
+measures of SQuAD. Run this in an environment
 of its own, Python 3.11, after make_tokenizer.py:
 
     pip install transformers==4.57.6 torch==2.13.0 numpy==2.1.3 safetensors==0.8.0 \
@@ -22,6 +23,8 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
+from transformers.data.metrics.squad_metrics import squad_evaluate
+from transformers.data.processors.squad import SquadExample
 
 HERE = Path(__file__).parent
 PACKAGES = ("transformers", "torch", "numpy", "tokenizers")
@@ -43,11 +46,35 @@ CASES = {
     "stride": {"doc_stride": 2, "top_k": 3},
     "narrow": {"max_seq_len": 17, "doc_stride": 5, "top_k": 20},
 }
+# Of each question: the answer, the right ones, how sure it is that there is none.
+JUDGED = {
+    "exact": ("the Old River!", ["old river"], 0.1),
+    "best of two": ("old stone bridge", ["river", "the stone bridge, old"], 0.2),
+    "twice": ("very very old", ["very old old"], 0.35),
+    "nothing shared": ("a book", ["the people"], 0.4),
+    "only an article": ("the", ["a", "an old one"], 0.45),
+    "missed": ("", ["many years"], 0.9),
+    "held back": ("many years", ["many years"], 0.95),
+    "rightly none": ("", [], 0.8),
+    "wrongly some": ("a story", [], 0.3),
+    "wrongly late": ("the people", [], 0.85),
+}
 
 
 def table(width: int) -> np.ndarray:
     """The word embeddings: the test draws the same."""
     return np.random.default_rng(7).normal(0, 0.3, (VOCABULARY, width)).astype("f4")
+
+
+def judged(threshold: float) -> dict:
+    """What the measures of SQuAD 2.0 say."""
+    examples = [
+        SquadExample(name, "", "", None, None, "", [{"text": a} for a in right])
+        for name, (_, right, _) in JUDGED.items()
+    ]
+    predictions = {name: found for name, (found, _, _) in JUDGED.items()}
+    unsure = {name: value for name, (_, _, value) in JUDGED.items()}
+    return squad_evaluate(examples, predictions, unsure, threshold)
 
 
 def main() -> int:
@@ -85,6 +112,8 @@ def main() -> int:
         },
         "answers": answers,
         "several": several,
+        "judged": JUDGED,
+        "squad": {threshold: judged(threshold) for threshold in (1.0, 0.82)},
     }
     text = json.dumps(record, ensure_ascii=False) + "\n"
     (HERE / "pipelines.json").write_text(text, "utf-8")
