@@ -2,12 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
+from typing import Any, cast
 
 from albert_core.errors import TokenizerError
 from albert_core.tokenization import truncation
 from albert_core.tokenization.encoding import Origin
 from albert_core.tokenization.segmenter import Piece
+from albert_core.tokenization.texts import Source
+from albert_core.tokenization.vocabulary import Vocabulary
 
+# The ids of a text, and of a second one.
+Row = tuple[list[int], list[int] | None]
 # What stays of the first text and of the second.
 Window = tuple[slice, slice]
 WHOLE: Window = (slice(None), slice(None))
@@ -67,6 +73,22 @@ class Assembly:
         found = truncation.windows(second or 0, right, self.stride, self.side)
         return [(slice(None), window) for window in found]
 
+    def cut(
+        self, firsts: list[list[int]], seconds: list[list[int]] | None
+    ) -> tuple[list[Row], list[int]]:
+        """Cut texts to their length; tell of each row which text it is from."""
+        pairs = zip(firsts, seconds or repeat(None), strict=False)
+        if self.strategy == "do_not_truncate":
+            return list(pairs), list(range(len(firsts)))
+        rows: list[Row] = []
+        samples: list[int] = []
+        for i, (first, second) in enumerate(pairs):
+            sizes = len(first), None if second is None else len(second)
+            for left, right in self.windows(*sizes):
+                rows.append((first[left], None if second is None else second[right]))
+                samples.append(i)
+        return rows, samples
+
     def _kept(self, length: int, keep: int) -> slice:
         return slice(0, keep) if self.side == "right" else slice(length - keep, length)
 
@@ -110,11 +132,35 @@ class Assembly:
         return origin
 
 
-def numbered(pieces: Sequence[Piece]) -> list[tuple[Piece, int]]:
-    """Pieces with the number of their word in the text."""
+def ids_of(
+    vocabulary: Vocabulary, sources: list[Source], whole: bool
+) -> list[list[int]]:
+    """The ids of texts, or of lists of words.
+
+    Args:
+        vocabulary: The vocabulary.
+        sources: The texts.
+        whole: Whether to take added tokens for ordinary text.
+    """
+    if not sources or isinstance(sources[0], str):
+        return vocabulary.encode(cast(Any, sources), whole)
+    words = iter(vocabulary.encode([word for s in sources for word in s], whole))
+    return [[i for _ in source for i in next(words)] for source in sources]
+
+
+def pieces_of(
+    vocabulary: Vocabulary, source: Source, whole: bool
+) -> list[tuple[Piece, int]]:
+    """The pieces of a text, or of a list of words, with the number of their word."""
+    if not isinstance(source, str):
+        return [
+            (piece, number)
+            for number, word in enumerate(source)
+            for piece in vocabulary.pieces(word, whole)
+        ]
     word = -1
     result: list[tuple[Piece, int]] = []
-    for piece in pieces:
+    for piece in vocabulary.pieces(source, whole):
         word += piece.starts_word or word < 0
         result.append((piece, word))
     return result

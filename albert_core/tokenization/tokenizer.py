@@ -1,24 +1,19 @@
 """What the three tokenizers share: from text to the inputs of a model, and back."""
 
-import logging
 from collections.abc import Sequence
 from functools import partial
-from itertools import repeat
 from pathlib import Path
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self
 
-from albert_core.errors import TokenizerError, shown
-from albert_core.tokenization import files, padding, truncation
-from albert_core.tokenization.assembly import Assembly, numbered
+from albert_core.errors import TokenizerError
+from albert_core.tokenization import files
+from albert_core.tokenization.assembly import Assembly, ids_of, pieces_of
 from albert_core.tokenization.decoding import Decoding
 from albert_core.tokenization.encoding import BatchEncoding, Origin
+from albert_core.tokenization.lengths import UNLIMITED, Lengths, Warnings, settle
 from albert_core.tokenization.padding import Padding, check_side
-from albert_core.tokenization.segmenter import Piece, Segmenter
+from albert_core.tokenization.segmenter import Segmenter
 from albert_core.tokenization.texts import Source, as_lists, is_list, sort_out
-
-logger = logging.getLogger("albert_zoo")
-
-UNLIMITED = int(1e30)  # what Hugging Face writes where no length is known
 
 
 class Tokenizer(Decoding):
@@ -73,7 +68,7 @@ class Tokenizer(Decoding):
         self.split_special_tokens = split_special_tokens
         self.name_or_path = name_or_path
         self.pad_token_type_id = 0
-        self._warned: set[str] = set()
+        self._warnings = Warnings(self.model_max_length)
         self._start(roles, added_tokens_decoder or {}, additional_special_tokens)
 
     def __repr__(self) -> str:
@@ -200,13 +195,17 @@ class Tokenizer(Decoding):
             MissingPackageError: The framework of `return_tensors` is not installed.
         """
         firsts, seconds, batched = sort_out(text, text_pair, is_split_into_words)
-        padder, assembly = self._plan(
-            padding, truncation, max_length, pad_to_multiple_of, padding_side, verbose
+        lengths = settle(
+            padding, truncation, max_length, pad_to_multiple_of, self.model_max_length
         )
-        assembly = assembly(
-            stride=stride,
-            overflow=return_overflowing_tokens,
-            build=self.build_inputs_with_special_tokens if add_special_tokens else None,
+        padder = self._padding(lengths, padding_side)
+        assembly = Assembly(
+            lengths.max_length,
+            lengths.truncation,
+            self.truncation_side,
+            stride,
+            return_overflowing_tokens,
+            self.build_inputs_with_special_tokens if add_special_tokens else None,
         )
         if split_special_tokens is None:
             split_special_tokens = self.split_special_tokens
@@ -216,9 +215,13 @@ class Tokenizer(Decoding):
         names = set(self.model_input_names)
         types = return_token_type_ids
         mask = return_attention_mask
+        first_ids = ids_of(self.vocabulary, firsts, split_special_tokens)
+        second_ids = None
+        if seconds is not None:
+            second_ids = ids_of(self.vocabulary, seconds, split_special_tokens)
         columns = self._columns(
-            self._ids(firsts, split_special_tokens),
-            None if seconds is None else self._ids(seconds, split_special_tokens),
+            first_ids,
+            second_ids,
             assembly,
             types if types is not None else "token_type_ids" in names,
             return_special_tokens_mask,
@@ -227,7 +230,8 @@ class Tokenizer(Decoding):
         if mask if mask is not None else "attention_mask" in names:
             columns["attention_mask"] = [[1] * len(r) for r in columns["input_ids"]]
         if verbose:
-            self._warn_of_length(columns["input_ids"])
+            self._warnings.of_settled((padding, truncation), lengths)
+            self._warnings.of_rows(columns["input_ids"])
         if return_length and batched:  # of a single text with its padding, as ever
             columns["length"] = [len(row) for row in columns["input_ids"]]
         padder.apply(columns)
@@ -273,9 +277,10 @@ class Tokenizer(Decoding):
         **options: Any,
     ) -> BatchEncoding:
         """Put special tokens around ids; the options are those of `pad`."""
-        _, assembly = self._plan(False, truncation, max_length, None, None, True)
+        lengths = settle(False, truncation, max_length, None, self.model_max_length)
         build = self.build_inputs_with_special_tokens if add_special_tokens else None
-        assembly = assembly(stride=0, overflow=False, build=build)
+        cut = (lengths.max_length, lengths.truncation, self.truncation_side)
+        assembly = Assembly(*cut, stride=0, overflow=False, build=build)
         pairs = None if pair_ids is None else [pair_ids]
         columns = self._columns([ids], pairs, assembly, True, False)
         del columns["overflow_to_sample_mapping"]
@@ -325,28 +330,13 @@ class Tokenizer(Decoding):
             wanted = "attention_mask" in self.model_input_names
         if wanted and "attention_mask" not in columns:
             columns["attention_mask"] = [[1] * len(row) for row in columns["input_ids"]]
-        padder, _ = self._plan(
-            padding, False, max_length, pad_to_multiple_of, padding_side, True
+        lengths = settle(
+            padding, False, max_length, pad_to_multiple_of, self.model_max_length
         )
-        padder.apply(columns)
+        self._padding(lengths, padding_side).apply(columns)
         if single and not return_tensors:
             columns = {name: value[0] for name, value in columns.items()}
         return BatchEncoding(columns, return_tensors)
-
-    def _ids(self, sources: list[Source], whole: bool) -> list[list[int]]:
-        if not sources or isinstance(sources[0], str):
-            return self.vocabulary.encode(cast(list[str], sources), whole)
-        words = iter(self.vocabulary.encode([w for s in sources for w in s], whole))
-        return [[i for _ in source for i in next(words)] for source in sources]
-
-    def _pieces(self, source: Source, whole: bool) -> list[tuple[Piece, int]]:
-        if isinstance(source, str):
-            return numbered(self.vocabulary.pieces(source, whole))
-        return [
-            (piece, number)
-            for number, word in enumerate(source)
-            for piece in self.vocabulary.pieces(word, whole)
-        ]
 
     def _columns(
         self,
@@ -357,10 +347,7 @@ class Tokenizer(Decoding):
         special: bool,
     ) -> dict[str, list[Any]]:
         """The rows of all texts, not yet padded."""
-        pairs = zip(firsts, seconds or repeat(None), strict=False)
-        rows, samples = list(pairs), list(range(len(firsts)))
-        if assembly.strategy != "do_not_truncate":
-            rows, samples = _cut(rows, assembly)
+        rows, samples = assembly.cut(firsts, seconds)
         build = assembly.build
         columns: dict[str, list[Any]] = {}
         if build is None:
@@ -394,8 +381,10 @@ class Tokenizer(Decoding):
         """Where the tokens of every row come from, in the order of the rows."""
         origins: list[Origin] = []
         for i, source in enumerate(firsts):
-            first = self._pieces(source, whole)
-            second = None if seconds is None else self._pieces(seconds[i], whole)
+            first = pieces_of(self.vocabulary, source, whole)
+            second = None
+            if seconds is not None:
+                second = pieces_of(self.vocabulary, seconds[i], whole)
             sizes = len(first), None if second is None else len(second)
             for left, right in assembly.windows(*sizes):
                 rest = None if second is None else second[right]
@@ -416,51 +405,11 @@ class Tokenizer(Decoding):
         padder.refilled(fill).apply(columns)
         return [Origin(*row) for row in zip(*columns.values(), strict=True)]
 
-    def _plan(
-        self,
-        pad: bool | str,
-        cut: bool | str | None,
-        max_length: int | None,
-        multiple: int | None,
-        side: str | None,
-        verbose: bool,
-    ) -> tuple[Padding, Any]:
-        """Settle how rows are padded and cut, by Hugging Face's rules."""
-        if max_length is not None and pad is False and cut is None:
-            cut = "longest_first"
-        pad_by = {True: "longest", False: "do_not_pad"}.get(cast(bool, pad), pad)
-        cut_by = {True: "longest_first", False: "do_not_truncate"}.get(
-            cast(bool, cut), cut or "do_not_truncate"
-        )
-        _check("padding", pad_by, padding.STRATEGIES)
-        _check("truncation", cut_by, truncation.STRATEGIES)
-        known = self.model_max_length < UNLIMITED // 10**10
-        if max_length is None and known:
-            if pad_by == "max_length" or cut_by != "do_not_truncate":
-                max_length = self.model_max_length
-        elif max_length is None:
-            if verbose and (pad_by == "max_length" or cut_by != "do_not_truncate"):
-                self._warn(
-                    "The tokenizer knows no model_max_length, and no max_length was "
-                    "given: nothing is padded or cut to it."
-                )
-            pad_by = "do_not_pad" if pad_by == "max_length" else pad_by
-            cut_by = "do_not_truncate"
-        if pad_by != "do_not_pad" and self.pad_token_id is None:
+    def _padding(self, lengths: Lengths, side: str | None) -> Padding:
+        if lengths.padding != "do_not_pad" and self.pad_token_id is None:
             raise TokenizerError(
                 "There is no padding token to pad with. Set one: "
                 "tokenizer.pad_token = '<pad>'."
-            )
-        if (
-            multiple
-            and max_length is not None
-            and max_length % multiple
-            and pad_by != "do_not_pad"
-            and cut_by != "do_not_truncate"
-        ):
-            raise TokenizerError(
-                f"max_length={max_length} is no multiple of pad_to_multiple_of="
-                f"{multiple}, so that rows cannot be cut and padded to both."
             )
         fill = {
             "input_ids": self.pad_token_id,
@@ -470,43 +419,6 @@ class Tokenizer(Decoding):
             "offset_mapping": (0, 0),
         }
         side = check_side(side or self.padding_side)
-        assembly = partial(Assembly, max_length, str(cut_by), self.truncation_side)
-        return Padding(str(pad_by), side, fill, max_length, multiple), assembly
-
-    def _warn_of_length(self, rows: list[list[int]]) -> None:
-        longest = max(map(len, rows), default=0)
-        if longest > self.model_max_length:
-            self._warn(
-                f"A row has {longest} tokens, and the model takes "
-                f"{self.model_max_length}. Ask for truncation=True."
-            )
-
-    def _warn(self, message: str) -> None:
-        """Log a message, the first time only."""
-        kind = message[:20]
-        if kind not in self._warned:
-            self._warned.add(kind)
-            logger.warning(message)
-
-
-Row = tuple[list[int], list[int] | None]
-
-
-def _cut(rows: list[Row], assembly: Assembly) -> tuple[list[Row], list[int]]:
-    """Cut rows to their length, and tell which one each result is from."""
-    result: list[Row] = []
-    samples: list[int] = []
-    for i, (first, second) in enumerate(rows):
-        sizes = len(first), None if second is None else len(second)
-        for left, right in assembly.windows(*sizes):
-            result.append((first[left], None if second is None else second[right]))
-            samples.append(i)
-    return result, samples
-
-
-def _check(argument: str, value: object, known: Sequence[str]) -> None:
-    if value not in known:
-        raise TokenizerError(
-            f"{argument}={shown(value)} is not known. Choose True, False, or one of "
-            f"{', '.join(known)}."
+        return Padding(
+            lengths.padding, side, fill, lengths.max_length, lengths.multiple
         )
