@@ -75,7 +75,7 @@ def test_doctests_of_the_packages_pass():
 
 def files_of(package):
     """The files of a package that hold examples."""
-    found = sorted((ROOT / f"albert_{package}").glob("*.py"))
+    found = sorted((ROOT / f"albert_{package}").rglob("*.py"))
     return [file for file in found if ">>> " in file.read_text()]
 
 
