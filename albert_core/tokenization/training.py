@@ -85,7 +85,7 @@ def train_vocabulary(
         >>> import tempfile
         >>> lines = ["the river and the garden", "the ancient garden"] * 20
         >>> folder = tempfile.mkdtemp()
-        >>> train_vocabulary(iter(lines), folder, vocab_size=40).name
+        >>> train_vocabulary(iter(lines), folder, vocab_size=28).name
         'spiece.model'
     """
     target = folder.make(output_dir)
