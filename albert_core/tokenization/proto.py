@@ -9,7 +9,7 @@ from enum import IntEnum
 from itertools import chain
 from typing import NamedTuple
 
-from albert_core.tokenization import wire
+from albert_core import wire
 
 
 class Kind(IntEnum):

@@ -6,7 +6,7 @@ from itertools import accumulate
 from typing import Any, cast
 
 from albert_core.errors import TokenizerError
-from albert_core.tokenization import wire
+from albert_core import wire
 from albert_core.tokenization.normalizer import Normalizer
 from albert_core.tokenization.segmenter import Piece
 

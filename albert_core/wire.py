@@ -1,4 +1,4 @@
-"""As much of the wire format of protocol buffers as sentencepiece's files need.
+"""As much of the wire format of protocol buffers as the files that are read need.
 
 Source: protobuf.dev/programming-guides/encoding. The package protobuf would do the
 same, but its versions clash with TensorFlow's.
