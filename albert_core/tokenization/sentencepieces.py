@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, cast
 
-from albert_core.errors import TokenizerError
 from albert_core import wire
+from albert_core.errors import TokenizerError
 from albert_core.tokenization.normalizer import Normalizer
 from albert_core.tokenization.segmenter import Piece
 

@@ -9,7 +9,7 @@ Array = NDArray[Any]
 
 
 class Lazy(Protocol):
-    """What a reader gives for an array: all that a header says of it, and the way to it.
+    """What a reader gives for an array: what a header says of it, and the way to it.
 
     `albert_core.safetensors_file.Stored` is one.
     """
