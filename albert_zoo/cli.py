@@ -8,6 +8,7 @@ import click
 from albert_core.errors import AlbertError, MissingPackageError
 from albert_zoo import __version__
 from albert_zoo.commands.parity import parity
+from albert_zoo.commands.run import run
 from albert_zoo.commands.tokenize import tokenize
 from albert_zoo.console import BAD_INPUT, ENVIRONMENT, MISSING, OK, printable
 
@@ -23,6 +24,7 @@ def cli() -> None:
 
 
 cli.add_command(parity)
+cli.add_command(run)
 cli.add_command(tokenize)
 
 

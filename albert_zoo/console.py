@@ -34,9 +34,13 @@ class Choices(click.ParamType):
 
 
 class Progress:
-    """A progress bar on a terminal's error stream; nothing elsewhere."""
+    """A progress bar on a terminal's error stream; nothing elsewhere.
 
-    def __init__(self, total: int) -> None:
+    Args:
+        total: How many steps there are, None if nobody knows.
+    """
+
+    def __init__(self, total: int | None) -> None:
         from rich import progress
         from rich.console import Console
 

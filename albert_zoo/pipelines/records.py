@@ -4,7 +4,6 @@ What cannot be used becomes an error in its place, so that a run can go on.
 """
 
 import csv
-import io
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -77,8 +76,7 @@ def _records(file: BinaryIO, task: type[Pipeline], columns: Sequence[str]) -> Nu
 def _csv(file: BinaryIO, task: type[Pipeline], columns: Sequence[str]) -> Numbered:
     csv.field_size_limit(sys.maxsize)
     # Bytes that are no UTF-8 become surrogates, found below.
-    lines = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
-    rows = csv.reader(lines)
+    rows = csv.reader(line.decode(errors="surrogateescape") for line in _unmarked(file))
     header = next(rows, [])
     names = columns or _named(task, header)
     if missing := [name for name in names if name not in header]:
@@ -127,8 +125,7 @@ def _rows(
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[int, Any]]:
-    for number, line in enumerate(file, 1):
-        line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+    for number, line in enumerate(_unmarked(file), 1):
         try:
             yield number, line.decode().rstrip("\r\n")
         except UnicodeDecodeError as problem:
@@ -139,6 +136,12 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, Any]]:
                     f"{problem.start}. Convert the file."
                 ),
             )
+
+
+def _unmarked(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file, without the mark that some programs begin UTF-8 with."""
+    for number, line in enumerate(file):
+        yield line if number else line.removeprefix(b"\xef\xbb\xbf")
 
 
 def _item(task: type[Pipeline], values: list[Any], how: str) -> Any:
