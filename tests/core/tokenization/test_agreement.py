@@ -39,6 +39,8 @@ digits = st.text("0123456789,.", min_size=1, max_size=8)
 signs = st.text(".!?-~=*\"'`()£€–,", max_size=6)
 blanks = st.text(" \t\n\r\u00a0\u3000\u2028\u200b\u2581", max_size=3)
 anything = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+visible = st.text(st.characters(exclude_categories=["C"]), max_size=6)
+spaces = st.text(" \t\n\r\u00a0\u3000\u2028", max_size=3)
 plain = st.one_of(known, known, known, digits, signs, blanks, anything)
 special = st.sampled_from([*SPECIALS, "[mask]", "[SEP", "<s>"])
 
@@ -101,6 +103,7 @@ def agree(texts):
 
 
 def follow_the_book(texts):
+    texts = [text for text in texts if not any(token in text for token in SPECIALS)]
     ids = SLOW(texts, add_special_tokens=False)["input_ids"]
     for text, row in zip(texts, ids, strict=True):
         tokens = by_the_book(text)
@@ -118,7 +121,12 @@ test_the_rules_are_followed_at_length = at_length(
 
 def surface(text):
     """What the pieces of a text say, without spaces."""
-    return "".join(SLOW.tokenize(text)).replace("▁", "")
+    return said_by(*SLOW.tokenize(text))
+
+
+def said_by(*tokens):
+    # "𝝨" and such become "ς" at the end of a word, and alone "σ".
+    return "".join(tokens).replace("▁", "").replace("ς", "σ")
 
 
 def lead_back(texts):
@@ -127,11 +135,13 @@ def lead_back(texts):
         tokens = found.tokens(i)[1:-1]
         places = found["offset_mapping"][i][1:-1]
         for token, (start, end) in zip(tokens, places, strict=True):
-            said = token.replace("▁", "")
+            said = said_by(token)
             # A quotation mark that was two signs has the place of the second.
-            read = surface(text[start:end]) or text[start:end]
+            read = surface(text[start:end])
             assert said == '"' or said in read, (text, token, start, end)
 
 
-test_offsets_lead_back_to_the_text = quickly(given(batches(plain))(lead_back), 1000)
-test_offsets_lead_back_at_length = at_length(given(batches(plain))(lead_back))
+# Characters that sentencepiece removes have no place of their own.
+seen = st.one_of(known, known, known, digits, signs, spaces, visible)
+test_offsets_lead_back_to_the_text = quickly(given(batches(seen))(lead_back), 1000)
+test_offsets_lead_back_at_length = at_length(given(batches(seen))(lead_back))
