@@ -10,6 +10,7 @@ from albert_core.tokenization import files
 from albert_core.tokenization.assembly import Assembly, ids_of, pieces_of
 from albert_core.tokenization.decoding import Decoding
 from albert_core.tokenization.encoding import BatchEncoding, Origin
+from albert_core.tokenization.garbage import collector_paused
 from albert_core.tokenization.lengths import UNLIMITED, Lengths, Warnings, settle
 from albert_core.tokenization.padding import Padding, check_side
 from albert_core.tokenization.segmenter import Segmenter
@@ -135,6 +136,7 @@ class Tokenizer(Decoding):
         """
         return files.save_vocabulary(self, Path(save_directory), filename_prefix)
 
+    @collector_paused()
     def __call__(
         self,
         text: Any = None,

@@ -1,5 +1,6 @@
 """A call of a tokenizer: what may be given, what comes back, what is refused."""
 
+import gc
 import pickle
 from itertools import pairwise
 
@@ -335,6 +336,20 @@ def test_ids_back_to_text(tokenizer):
     for wrong in (-1, 10**6):
         with pytest.raises(TokenizerError, match=f"There is no token {wrong}"):
             tokenizer.decode([wrong])
+
+
+def test_the_garbage_collector_runs_after_a_call(tokenizer):
+    assert gc.isenabled()
+    tokenizer(["a"])
+    with pytest.raises(TokenizerError):
+        tokenizer([5])
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        tokenizer(["a"])
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
 
 
 def test_pickles(tokenizer):
