@@ -40,7 +40,7 @@ def test_answers_are_those_of_hugging_face(model, framework):
     question = EXPECTED["answers"][0]["question"]
     ids = [ask.tokenizer(question, context)["input_ids"] for context in contexts]
     assert ids == list(EXPECTED["ids"].values())
-    for case in EXPECTED["answers"]:
+    for case in EXPECTED["answers"][:: 1 if framework == "torch" else 7]:
         found = ask(question, case["context"], **case["options"])
         assert_same(found, case["answer"], str(case["options"]))
     several = ask(question=[question, "what?"], context=contexts[:2])

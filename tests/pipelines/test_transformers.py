@@ -93,7 +93,9 @@ def theirs(path_of):
 @pytest.mark.parametrize("task", CASES)
 def test_results_are_those_of_hugging_face(task, framework, ready, theirs):
     ours = ready(task, framework)
-    for number, (inputs, options) in enumerate(CASES[task]):
+    # What is made of the outputs is the same code; each new shape costs JAX a second.
+    cases = CASES[task] if framework == "torch" else CASES[task][:2]
+    for number, (inputs, options) in enumerate(cases):
         found = ours(inputs, **options)
         assert_same(found, theirs(task, number), f"{inputs} {options}")
 
