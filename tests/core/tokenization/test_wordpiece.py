@@ -77,6 +77,7 @@ def test_the_special_tokens_have_their_names_ids_and_places(tokenizer):
     assert (tokenizer.unk_token_id, tokenizer.pad_token_id) == (2, 0)
     assert (tokenizer.mask_token, tokenizer.bos_token) == ("[MASK]", None)
     # Unlike ALBERT's own, BERT's mask leaves the space before it alone.
+    assert not tokenizer.added_tokens_decoder[tokenizer.mask_token_id].lstrip
     pair = tokenizer("read [MASK]", "我们", return_offsets_mapping=True)
     assert pair["offset_mapping"][2] == (5, 11)
     assert pair.word_ids() == [None, 0, 1, None, 0, 1, None]
@@ -106,6 +107,24 @@ def test_every_form_of_saving_loads_the_same(tokenizer, tmp_path):
         assert copy(texts)["input_ids"] == expected
     encoded = tokenizer.backend_tokenizer.encode_batch(texts)
     assert [row.ids for row in encoded] == expected
+    pair = tokenizer.backend_tokenizer.encode("read", "我们")
+    found = tokenizer("read", "我们")
+    assert (pair.ids, pair.type_ids) == (found.input_ids, found.token_type_ids)
+
+
+def test_a_tokenizer_json_alone_says_how_text_is_treated(tmp_path):
+    switches = {"do_lower_case": False, "strip_accents": True}
+    switches["tokenize_chinese_chars"] = False
+    tokenizer = AlbertWordPieceTokenizer(FOLDER / "vocab.txt", **switches)
+    tokenizer.save_pretrained(tmp_path)
+    alone = AlbertWordPieceTokenizer(tokenizer_file=tmp_path / "tokenizer.json")
+    assert {name: getattr(alone, name) for name in switches} == switches
+    text = "Hello the café 我们 HELLO"
+    assert alone.tokenize(text) == tokenizer.tokenize(text)
+    other = AlbertWordPieceTokenizer(
+        tokenizer_file=tmp_path / "tokenizer.json", do_lower_case=True
+    )
+    assert other.tokenize("THE") == ["the"]
 
 
 def test_transformers_reads_what_is_saved(tokenizer, tmp_path):
