@@ -1,0 +1,126 @@
+"""What every reader and writer of a file format asks first."""
+
+import contextlib
+import math
+import os
+import stat
+import struct
+from collections.abc import Collection, Generator, Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from albert_core.errors import CheckpointError, shown
+from conversion.errors import FormatError
+from conversion.formats.lazy import Array, Lazy
+
+AGAIN = "Get the file again"
+MOST_DIMENSIONS = 64  # NumPy's limit
+
+
+def first_bytes(path: Path) -> tuple[bytes, tuple[int, int]]:
+    """The first 64 bytes of a file, and its state as `Stored` compares it later.
+
+    Raises:
+        FormatError: It is no regular file, empty, or a pointer of Git LFS.
+    """
+    # Opening a pipe would wait for ever.
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise FormatError(
+            "NOT_A_CHECKPOINT", path, "it is not a regular file", "Give a file."
+        )
+    with path.open("rb") as file:
+        found = os.fstat(file.fileno())
+        start = file.read(64)
+    if not start:
+        raise FormatError("EMPTY", path, "it has no bytes", f"{AGAIN}.")
+    if start.startswith(b"version https://git-lfs"):
+        raise FormatError(
+            "LFS_POINTER",
+            path,
+            "it is a Git LFS pointer to the weights",
+            "Run 'git lfs pull'.",
+        )
+    return start, (found.st_size, found.st_mtime_ns)
+
+
+def not_a(kind: str, path: Path, start: bytes) -> FormatError:
+    """The error of a file that begins otherwise than it should."""
+    guess = {b"<": ", as web pages do", b"{": ", as JSON does"}.get(start[:1], "")
+    return FormatError(
+        "NOT_A_CHECKPOINT",
+        path,
+        f"it is no {kind}: it begins with {start[:24]!r}{guess}",
+        f"{AGAIN}.",
+    )
+
+
+@contextlib.contextmanager
+def refusing(path: Path) -> Generator[None]:
+    """Turn whatever damaged bytes make Python raise into a `FormatError`."""
+    try:
+        yield
+    except (CheckpointError, OSError):
+        raise
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        MemoryError,
+        RecursionError,
+        TypeError,
+        ValueError,
+        struct.error,
+    ) as problem:
+        what = f"it is damaged: {type(problem).__name__} {shown(str(problem))}"
+        raise FormatError("BAD_HEADER", path, what, f"{AGAIN}.") from problem
+
+
+def check_shape(path: Path, name: str, shape: Sequence[object]) -> tuple[int, ...]:
+    """A shape that a file claims, if it can be one.
+
+    Raises:
+        FormatError: It has too many dimensions, or one that is negative, too large or
+            no whole number.
+    """
+    fits = len(shape) <= MOST_DIMENSIONS and all(
+        type(n) is int and 0 <= n < 2**63 for n in shape
+    )
+    whole = cast(tuple[int, ...], tuple(shape))
+    if not fits or math.prod(n for n in whole if n) >= 2**63:
+        raise FormatError(
+            "BAD_SHAPE",
+            path,
+            f"{shown(name)} has the shape {shown(list(shape))}",
+            f"{AGAIN}.",
+        )
+    return whole
+
+
+def check_dtypes(
+    arrays: Mapping[str, Lazy | Array], path: Path, dtypes: Collection[str]
+) -> None:
+    """Refuse to write arrays of a number type that the format does not have.
+
+    Raises:
+        FormatError: An array has another type than the named ones.
+    """
+    wrong = [
+        f"{shown(name)} {array.dtype.name}"
+        for name, array in arrays.items()
+        if array.dtype.name not in dtypes
+    ]
+    if wrong:
+        raise FormatError(
+            "BAD_DTYPE",
+            path,
+            f"the format has no number type for {', '.join(wrong)}",
+            f"Convert them to one of {', '.join(sorted(dtypes))}.",
+        )
+
+
+def raw(array: Array) -> memoryview:
+    """The bytes of an array, little-endian and in C order, copied only if need be."""
+    little = array.dtype.newbyteorder("<")
+    return np.ascontiguousarray(array, little).reshape(-1).view(np.uint8).data
