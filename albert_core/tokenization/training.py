@@ -187,7 +187,7 @@ def _train(lines: Iterator[str], flags: dict[str, Any], seed: int) -> bytes:
         package.SentencePieceTrainer.train(
             sentence_iterator=_noting(lines, failed), model_writer=trained, **quiet
         )
-    except (RuntimeError, ValueError, TypeError) as problem:
+    except (RuntimeError, ValueError, TypeError, OSError) as problem:
         if failed:
             raise failed[0] from None
         raise TokenizerError(_explained(str(problem), flags)) from problem
