@@ -181,7 +181,7 @@ def _train(lines: Iterator[str], flags: dict[str, Any], seed: int) -> bytes:
 
     package, trained = cast(Any, sentencepiece), io.BytesIO()
     quiet = {"minloglevel": 1, **flags}  # warnings only
-    failed: list[Exception] = []
+    failed: list[BaseException] = []
     package.set_random_generator_seed(seed)
     try:
         package.SentencePieceTrainer.train(
@@ -196,7 +196,7 @@ def _train(lines: Iterator[str], flags: dict[str, Any], seed: int) -> bytes:
     return trained.getvalue()
 
 
-def _noting(lines: Iterator[str], failed: list[Exception]) -> Iterator[bytes]:
+def _noting(lines: Iterator[str], failed: list[BaseException]) -> Iterator[bytes]:
     """Lines as bytes; sentencepiece would turn an error on the way into text."""
     try:
         for line in lines:
@@ -210,7 +210,7 @@ def _noting(lines: Iterator[str], failed: list[Exception]) -> Iterator[bytes]:
             )
         )
         raise
-    except Exception as problem:
+    except BaseException as problem:  # Ctrl-C too
         failed.append(problem)
         raise
 

@@ -119,12 +119,13 @@ def test_errors_name_what_is_wrong(tmp_path):
     check("latin.txt is not UTF-8", latin, to)
 
 
-def test_an_error_of_the_iterator_comes_through(tmp_path):
+@pytest.mark.parametrize("error", [KeyError, KeyboardInterrupt, OSError])
+def test_an_error_of_the_iterator_comes_through(tmp_path, error):
     def texts():
         yield "a text"
-        raise KeyError("mine")
+        raise error("mine")
 
-    with pytest.raises(KeyError, match="mine"):
+    with pytest.raises(error, match="mine"):
         training.train_vocabulary(texts(), tmp_path)
 
 
