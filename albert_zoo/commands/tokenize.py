@@ -86,6 +86,7 @@ def encode(
             add_special_tokens=special_tokens,
             return_attention_mask=False,
             return_token_type_ids=False,
+            verbose=False,  # a line may be longer than a model takes
         )["input_ids"]
         click.echo("\n".join(_shown(loaded, rows, pieces, as_json)))
 

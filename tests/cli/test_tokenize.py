@@ -72,6 +72,13 @@ def test_text_is_read_batch_by_batch(call, ids, monkeypatch):
     assert (code, rows(out)) == (0, ids)
 
 
+def test_long_lines_are_no_matter_here(call):
+    line = "the first year " * 500
+    code, out, err = call("tokenize", "--tokenizer", SPIECE, text=line)
+    assert (code, err) == (0, "")
+    assert len(rows(out)[0]) == 1502
+
+
 def test_pieces_are_harmless_to_a_terminal(call, tmp_path):
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "\x9b31m"]
     words = tmp_path / "vocab.txt"
