@@ -162,6 +162,8 @@ def run(
         raise click.UsageError("--resume and --overwrite exclude each other.")
     if resume and target == STDOUT:
         raise click.UsageError("--resume needs an --output file.")
+    if target.exists() and source.exists() and target.samefile(source):
+        raise click.UsageError("--output would be written over --input.")
     directory = resolve(model)
     task = models.task_of(directory) if task is None else models.task_named(task)
     kind = kind or FORMATS.get(source.suffix.lower(), "text")

@@ -17,8 +17,9 @@ Outputs = Mapping[str, NDArray[Any]]
 
 BATCH_TOKENS = 8192
 LOOKAHEAD = 1024
-# What was renamed on the way to Hugging Face 4.57, and what stands for it.
+# What older Hugging Face pipelines take, and what stands for it here.
 RENAMED = {
+    "batch_size": "batch_tokens, when the pipeline is made",
     "grouped_entities": "aggregation_strategy='simple'",
     "ignore_subwords": "aggregation_strategy='first'",
     "multi_class": "multi_label",
@@ -79,7 +80,7 @@ class Pipeline:
     fields: ClassVar[tuple[str, ...]] = ("text",)
     required: ClassVar[int] = 1
     # Read ahead no more than this, so that results fit into memory.
-    characters: ClassVar[int] = 2**22
+    characters: ClassVar[int] = 2**20
 
     def __post_init__(self) -> None:
         for name in ("batch_tokens", "lookahead"):
@@ -110,7 +111,9 @@ class Pipeline:
         known = [each.name for each in fields(options)]
         for name in changes:
             if name in RENAMED:
-                raise InputError(f"{name} is no more. Give {RENAMED[name]}.")
+                raise InputError(
+                    f"{self.task} has no option {name}. Give {RENAMED[name]}."
+                )
             if name not in known:
                 raise InputError(
                     f"{self.task} has no option {shown(name)}. It takes "

@@ -202,6 +202,18 @@ def test_an_output_is_not_written_over(call, model, tmp_path):
     assert call(*given, "--overwrite", text="a story\na book\n")[0] == 0
     assert target.read_bytes().startswith(first)
     assert [file.name for file in tmp_path.iterdir()] == ["out.jsonl"]
+    code, _, err = call(*given, "--input", target, "--overwrite")
+    assert (code, "written over" in err) == (console.USAGE, True)
+
+
+def test_a_missing_framework_is_4_and_names_the_extra(model):
+    code = f"import sys; sys.modules['torch'] = None; {COMMAND[2]}"
+    command = [sys.executable, "-c", code, "run", "--framework", "torch"]
+    shown = subprocess.run(
+        [*command, "--model", model("fill-mask")], capture_output=True, text=True
+    )
+    assert shown.returncode == console.MISSING
+    assert "pip install 'albert-zoo[torch]'" in shown.stderr
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])

@@ -123,6 +123,27 @@ def test_a_loaded_model_serves_as_well(ready, path_of):
         pipeline(model=model)
 
 
+@pytest.mark.parametrize(
+    ("changes", "function"),
+    [
+        ({"num_labels": 1}, lambda x: 1 / (1 + np.exp(-x))),
+        ({"problem_type": "regression"}, lambda x: x),
+        (
+            {"problem_type": "multi_label_classification"},
+            lambda x: 1 / (1 + np.exp(-x)),
+        ),
+    ],
+)
+def test_scores_suit_what_the_model_was_trained_for(tmp_path, changes, function):
+    path = write_model(tmp_path, "ForSequenceClassification", **changes)
+    ours = pipeline(model=path)
+    found = {each["label"]: each["score"] for each in ours(TEXTS[0], top_k=None)}
+    inputs = ours.tokenizer([TEXTS[0]], return_tensors="np")
+    logits = Model("torch", path, "ForSequenceClassification")(**inputs)["logits"][0]
+    for label, expected in enumerate(function(logits)):
+        assert found[f"LABEL_{label}"] == pytest.approx(expected, abs=1e-5)
+
+
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_number_types_and_devices_can_be_chosen(ready, path_of, framework):
     path = path_of("text-classification")
