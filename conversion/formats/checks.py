@@ -19,7 +19,9 @@ AGAIN = "Get the file again"
 MOST_DIMENSIONS = 64  # NumPy's limit
 
 
-def first_bytes(path: Path) -> tuple[bytes, tuple[int, int]]:
+def first_bytes(
+    path: Path, *, may_be_empty: bool = False
+) -> tuple[bytes, tuple[int, int]]:
     """The first 64 bytes of a file, and its state as `Stored` compares it later.
 
     Raises:
@@ -33,7 +35,7 @@ def first_bytes(path: Path) -> tuple[bytes, tuple[int, int]]:
     with path.open("rb") as file:
         found = os.fstat(file.fileno())
         start = file.read(64)
-    if not start:
+    if not start and not may_be_empty:
         raise FormatError("EMPTY", path, "it has no bytes", f"{AGAIN}.")
     if start.startswith(b"version https://git-lfs"):
         raise FormatError(
@@ -73,7 +75,10 @@ def refusing(path: Path) -> Generator[None]:
         ValueError,
         struct.error,
     ) as problem:
-        what = f"it is damaged: {type(problem).__name__} {shown(str(problem))}"
+        kind = "" if type(problem) is ValueError else f"{type(problem).__name__} "
+        text = str(problem)[:300]
+        text = text if text.isprintable() else shown(text)
+        what = f"it is damaged: {kind}{text}"
         raise FormatError("BAD_HEADER", path, what, f"{AGAIN}.") from problem
 
 
