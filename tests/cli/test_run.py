@@ -137,10 +137,10 @@ def test_bad_lines_are_told_with_their_numbers(call, model):
         strict=True,
     ):
         assert message in each["error"]
-    text = b'text,id\na story,1\n"two\nlines",2\nshort\n\xff,4\na story,5\n'
+    text = b'text,"i\nd"\nshort\na story,1\n"two\nlines",2\n\xff,4\na story,5\n'
     code, out, _ = call(*given, "--format", "csv", text=text)
-    assert [each.get("line") for each in results(out)] == [None, None, 5, 6, None]
-    assert "1 cells, the header has 2" in results(out)[2]["error"]
+    assert [each.get("line") for each in results(out)] == [3, None, None, 7, None]
+    assert "1 cells, the header has 2" in results(out)[0]["error"]
 
 
 def test_strict_stops_at_the_first_bad_line(call, model):

@@ -100,6 +100,13 @@ def main() -> int:
         for context in CONTEXTS.values()
         for options in CASES.values()
     ]
+    many = {"handle_impossible_answer": True, "top_k": 500}
+    nothing = [
+        next(
+            each["score"] for each in ask(QUESTION, context, **many) if not each["end"]
+        )
+        for context in CONTEXTS.values()
+    ]
     several = ask(question=[QUESTION, "what?"], context=list(CONTEXTS.values())[:2])
     record = {
         "command": "python tests/golden/make_pipelines.py",
@@ -111,6 +118,7 @@ def main() -> int:
             for name, context in CONTEXTS.items()
         },
         "answers": answers,
+        "nothing": nothing,
         "several": several,
         "judged": JUDGED,
         "squad": {threshold: judged(threshold) for threshold in (1.0, 0.82)},

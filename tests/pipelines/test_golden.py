@@ -43,5 +43,11 @@ def test_answers_are_those_of_hugging_face(model, framework):
     for case in EXPECTED["answers"][:: 1 if framework == "torch" else 7]:
         found = ask(question, case["context"], **case["options"])
         assert_same(found, case["answer"], str(case["options"]))
+    many = {"handle_impossible_answer": True, "top_k": 500}
+    for context, expected in zip(contexts, EXPECTED["nothing"], strict=True):
+        nothing = next(
+            each for each in ask(question, context, **many) if not each["end"]
+        )
+        assert_same(nothing, {"score": expected, "start": 0, "end": 0, "answer": ""})
     several = ask(question=[question, "what?"], context=contexts[:2])
     assert_same(several, EXPECTED["several"])
