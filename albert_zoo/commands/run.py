@@ -4,7 +4,7 @@ import json
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -203,9 +203,9 @@ def run(
         if output.complete:
             click.echo(f"{path} is complete.", err=True)
         else:
-            progress = Progress(None)
-            with progress as step:
-                _write(ready, found, output, strict, lambda: step(f"{output.done}"))
+            readable = path is None and sys.stdout.isatty()
+            with nullcontext() if readable else Progress(None) as step:
+                _write(ready, found, output, strict, step)
     sys.exit(CHECK_FAILED if output.errors else OK)
 
 
@@ -214,9 +214,17 @@ def _write(
     found: Iterable[tuple[int, Any]],
     output: Any,
     strict: bool,
-    step: Callable[[], None],
+    step: Callable[[str], None] | None,
 ) -> None:
-    """Write what comes out, each with the line that it came from at hand."""
+    """Write what comes out, each with the line that it came from at hand.
+
+    Args:
+        ready: The pipeline.
+        found: Inputs with their lines.
+        output: Where to.
+        strict: Whether to stop at the first bad line.
+        step: Tells how many there are; None to show results to people instead.
+    """
     lines: deque[int] = deque()
     before = output.done
 
@@ -226,13 +234,12 @@ def _write(
                 lines.append(line)
             yield item
 
-    readable = output.path is None and sys.stdout.isatty()
     for result in ready.stream(items(), skip=before):
         line = lines.popleft()
         try:
             if isinstance(result, AlbertError):
                 raise result
-            if readable:
+            if step is None:
                 click.echo(printable("\n".join(_readable(result))))
             else:
                 output.write(result)
@@ -240,7 +247,8 @@ def _write(
             if strict:
                 raise InputError(f"line {line}: {problem}") from problem
             output.write_error(line, problem)
-        step()
+        if step is not None:
+            step(f"{output.done} records")
     sys.stdout.flush()
 
 

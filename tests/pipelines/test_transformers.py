@@ -1,13 +1,22 @@
 """Pipelines give what transformers' own give, in every framework."""
 
 import functools
+import shutil
 
 import pytest
 import transformers
 
 from albert_zoo.models import TASKS
-from tests.conftest import FRAMEWORKS
-from tests.pipelines.models import TEXTS, assert_same, their_tokenizer
+from albert_zoo.pipelines import pipeline
+from tests.conftest import FRAMEWORKS, GOLDEN
+from tests.pipelines.models import (
+    LABELS,
+    LONGEST,
+    TEXTS,
+    assert_same,
+    their_tokenizer,
+    write_model,
+)
 
 LONG = " ".join(TEXTS * 4)  # in tokens more than twice what the models take
 MASKED = ["the [MASK] people", "a [MASK] story of [MASK] old river"]
@@ -104,3 +113,23 @@ def test_both_tokenizers_agree_on_these_texts(ready):
     ours, hf = ready("fill-mask").tokenizer, their_tokenizer()
     for text in [*TEXTS, LONG, *MASKED]:
         assert ours(text)["input_ids"] == hf(text)["input_ids"]
+
+
+def test_words_of_a_wordpiece_vocabulary_are_its_own(tmp_path):
+    """Such a piece says by "##" that it continues a word, whatever the text says."""
+    labels = {"id2label": LABELS, "vocab_size": 3000}
+    path = write_model(tmp_path / "model", "ForTokenClassification", **labels)
+    for file in ("tokenizer.json", "tokenizer_config.json", "spiece.model"):
+        (path / file).unlink()
+    for file in ("vocab.txt", "tokenizer.json"):
+        shutil.copy(GOLDEN / "wordpiece" / file, path)
+    model = transformers.AlbertForTokenClassification.from_pretrained(path)
+    tokenizer = transformers.BertTokenizerFast.from_pretrained(path)
+    tokenizer.model_max_length = LONGEST
+    theirs = transformers.pipeline("ner", model=model, tokenizer=tokenizer, device=-1)
+    ours = pipeline("ner", path, framework="torch")
+    assert type(ours.tokenizer).__name__ == "AlbertWordPieceTokenizer"
+    for text in ("我们是中国人", "un café hello languages", " ".join(TEXTS)):
+        for strategy in ("first", "average"):
+            found = ours(text, aggregation_strategy=strategy)
+            assert_same(found, theirs(text, aggregation_strategy=strategy), text)
