@@ -5,7 +5,6 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, nullcontext
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,6 +12,7 @@ import click
 
 from albert_core.errors import AlbertError, InputError
 from albert_zoo import __version__
+from albert_zoo.commands import task_options
 from albert_zoo.console import (
     CHECK_FAILED,
     FRAMEWORKS,
@@ -24,75 +24,6 @@ from albert_zoo.console import (
 FORMATS = {".jsonl": "jsonl", ".json": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
 FILE = click.Path(dir_okay=False, path_type=Path, allow_dash=True)
 STDIN = STDOUT = Path("-")
-
-
-def _count(_: Any, __: Any, value: str | None) -> int | str | None:
-    """A whole number, or "all"."""
-    if value is None or value == "all":
-        return value
-    if not value.isdecimal() or int(value) < 1:
-        raise click.BadParameter(f"{value} is neither a number from 1 nor all")
-    return int(value)
-
-
-# Options of tasks; by name of the pipeline's option.
-TASK_OPTIONS: dict[str, Callable[[Any], Any]] = {
-    "top_k": click.option(
-        "--top-k", metavar="N", callback=_count, help="Best results; all for all."
-    ),
-    "targets": click.option(
-        "--targets", multiple=True, help="fill-mask: only these words; repeat it."
-    ),
-    "function_to_apply": click.option(
-        "--function-to-apply", type=click.Choice(["softmax", "sigmoid", "none"])
-    ),
-    "candidate_labels": click.option(
-        "--candidate-labels", metavar="A,B,...", help="zero-shot: the labels."
-    ),
-    "hypothesis_template": click.option(
-        "--hypothesis-template", help="zero-shot: a sentence with {} for the label."
-    ),
-    "multi_label": click.option(
-        "--multi-label", is_flag=True, default=None, help="zero-shot: several may hold."
-    ),
-    "aggregation_strategy": click.option(
-        "--aggregation",
-        "aggregation_strategy",
-        type=click.Choice(["none", "simple", "first", "average", "max"]),
-        help="token-classification: how tokens become entities.",
-    ),
-    "ignore_labels": click.option(
-        "--ignore-labels", multiple=True, help="Labels to leave out; repeat it."
-    ),
-    "stride": click.option(
-        "--stride", type=int, help="token-classification: overlap of windows."
-    ),
-    "doc_stride": click.option(
-        "--doc-stride", type=int, help="question-answering: overlap of windows."
-    ),
-    "max_answer_len": click.option("--max-answer-len", type=int),
-    "max_seq_len": click.option("--max-seq-len", type=int),
-    "handle_impossible_answer": click.option(
-        "--handle-impossible-answer", is_flag=True, default=None, help="As in SQuAD 2."
-    ),
-    "align_to_words": click.option(
-        "--align-to-words/--no-align-to-words", default=None
-    ),
-    "pooling": click.option("--pooling", type=click.Choice(["mean", "cls"])),
-    "normalize": click.option("--normalize/--no-normalize", default=None),
-    "truncation": click.option(
-        "--truncation/--no-truncation",
-        default=None,
-        help="Cut texts that are too long (the default), or make them errors.",
-    ),
-    "max_length": click.option("--max-length", type=int, help="Cut there."),
-}
-
-
-def _task_options(command: Any) -> Any:
-    for option in reversed(TASK_OPTIONS.values()):
-        command = option(command)
-    return command
 
 
 @click.command()
@@ -120,7 +51,7 @@ def _task_options(command: Any) -> Any:
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
 @click.option("--overwrite", is_flag=True, help="Write over an existing output.")
 @click.option("--strict", is_flag=True, help="Stop at the first bad line.")
-@_task_options
+@task_options.add
 def run(
     task: str | None,
     model: str,
@@ -169,7 +100,7 @@ def run(
     kind = kind or FORMATS.get(source.suffix.lower(), "text")
     if kind == "text" and columns:
         raise click.UsageError("--column is for --format jsonl and csv.")
-    options = _chosen(task, PIPELINES[task].Options, given)
+    options = task_options.chosen(task, PIPELINES[task].Options, given)
     framework = models.framework_named(framework)
     settings = {
         "version": __version__,
@@ -250,32 +181,6 @@ def _write(
         if step is not None:
             step(f"{output.done} records")
     sys.stdout.flush()
-
-
-def _chosen(task: str, known: Any, given: dict[str, Any]) -> dict[str, Any]:
-    """The options of a task that were given, and those of the command."""
-    from albert_zoo.pipelines import PIPELINES
-
-    names = {field.name: field.default for field in fields(known)}
-    chosen: dict[str, Any] = {}
-    for name, value in given.items():
-        if value is None or value == ():
-            continue
-        if name not in names:
-            tasks = [
-                each.task
-                for each in PIPELINES.values()
-                if name in {field.name for field in fields(each.Options)}
-            ]
-            raise click.UsageError(
-                f"--{name.replace('_', '-')} is for {', '.join(tasks)}, not for {task}."
-            )
-        chosen[name] = list(value) if isinstance(value, tuple) else value
-    if chosen.get("top_k") == "all":
-        chosen["top_k"] = None
-    if names.get("truncation") is False:
-        chosen.setdefault("truncation", True)
-    return chosen
 
 
 def _open(source: Path, stack: ExitStack) -> BinaryIO:

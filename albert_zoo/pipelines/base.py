@@ -6,11 +6,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 from numpy.typing import NDArray
 
 from albert_core.errors import AlbertError, InputError, shown
 from albert_zoo.pipelines.batching import PER_TOKEN, batches, stack, windows
+from albert_zoo.pipelines.texts import check_text, check_vocabulary, lines_of
 from albert_zoo.predictors import Predictor
 
 Outputs = Mapping[str, NDArray[Any]]
@@ -34,11 +34,11 @@ class Options:
 
     Attributes:
         truncation: As the tokenizer has it: True cuts what is too long for the model,
-            which is an error otherwise.
+            which is an error otherwise; None is True where there is a `max_length`.
         max_length: Cut there; by default at the model's length.
     """
 
-    truncation: bool | str = False
+    truncation: bool | str | None = None
     max_length: int | None = None
 
 
@@ -140,7 +140,7 @@ class Pipeline:
         if isinstance(inputs, list | tuple):
             return list(self._results(inputs, settled))
         if isinstance(inputs, Path):
-            return self._results(_lines_of(inputs), settled)
+            return self._results(lines_of(inputs), settled)
         if hasattr(inputs, "readline"):
             return self._results((line.rstrip("\n") for line in inputs), settled)
         if isinstance(inputs, Iterable) and not isinstance(inputs, str | Mapping):
@@ -288,59 +288,3 @@ def rows_of(encoded: Mapping[str, Any]) -> list[Work]:
         Work([dict(zip(PER_TOKEN, row, strict=True))])
         for row in zip(*columns, strict=True)
     ]
-
-
-def check_text(text: Any, what: str = "The text") -> str:
-    """A text that a tokenizer can make something of.
-
-    Raises:
-        InputError: It is no string, is empty, or holds what is no character.
-    """
-    if not isinstance(text, str):
-        raise InputError(f"{what} must be a string, not {shown(text)}.")
-    if not text.strip():
-        raise InputError(f"{what} is empty. Leave it out, or put words in.")
-    if (place := text.find("\0")) >= 0:
-        raise InputError(
-            f"{what} holds a NUL character at position {place}. Remove it; the input "
-            f"may not be a text."
-        )
-    try:
-        text.encode()
-    except UnicodeEncodeError as problem:
-        raise InputError(
-            f"{what} holds half a surrogate pair, {text[problem.start]!r}, at position "
-            f"{problem.start}. Decode it again as UTF-8 or UTF-16."
-        ) from None
-    return text
-
-
-def check_vocabulary(tokenizer: Any, size: int) -> None:
-    """Refuse a tokenizer with ids that the model has no row for.
-
-    Raises:
-        InputError: As said, with both numbers.
-    """
-    highest = max(tokenizer.get_vocab().values(), default=-1)
-    if highest >= size:
-        raise InputError(
-            f"The tokenizer has ids up to {highest}, but the model's vocabulary has "
-            f"{size} entries, 0 to {size - 1}. Give the tokenizer of this model."
-        )
-
-
-def _lines_of(path: Path) -> Iterator[str]:
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            yield line.rstrip("\n")
-
-
-def softmax(scores: NDArray[Any]) -> NDArray[Any]:
-    """Probabilities along the last axis."""
-    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
-
-
-def sigmoid(scores: NDArray[Any]) -> NDArray[Any]:
-    """The probability of each by itself."""
-    return 1 / (1 + np.exp(-scores))

@@ -66,7 +66,7 @@ class SentenceEmbeddingOptions(base.Options):
         truncation: Cut what is too long, as sentence-transformers does.
     """
 
-    truncation: bool | str = True
+    truncation: bool | str | None = True
     pooling: str = "mean"
     normalize: bool = False
     return_tensors: bool = False

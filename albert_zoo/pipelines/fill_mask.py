@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from albert_core.errors import InputError, shown
 from albert_zoo.pipelines import base
-from albert_zoo.pipelines.base import Outputs, Pipeline, Work, softmax
+from albert_zoo.pipelines.base import Outputs, Pipeline, Work
+from albert_zoo.pipelines.scores import highest, softmax
+from albert_zoo.pipelines.texts import check_text
 
 logger = logging.getLogger("albert_zoo")
 
@@ -136,7 +138,7 @@ class FillMaskPipeline(Pipeline):
         return self._ids[key]
 
     def _target(self, word: str, vocabulary: Mapping[str, int]) -> int | None:
-        base.check_text(word, "A target")
+        check_text(word, "A target")
         if word in vocabulary:
             return vocabulary[word]
         pieces = self.tokenizer(word, add_special_tokens=False)["input_ids"]
@@ -148,10 +150,3 @@ class FillMaskPipeline(Pipeline):
             "The target %r is not in the vocabulary; %r is taken.", word, piece
         )
         return pieces[0]
-
-
-def highest(scores: NDArray[Any], count: int) -> NDArray[Any]:
-    """Where the highest scores of each row are, the highest first."""
-    some = np.sort(np.argpartition(-scores, count - 1, axis=1)[:, :count], axis=1)
-    order = np.argsort(-np.take_along_axis(scores, some, 1), axis=1, kind="stable")
-    return np.take_along_axis(some, order, 1)

@@ -8,7 +8,9 @@ import numpy as np
 
 from albert_core.errors import InputError, shown
 from albert_zoo.pipelines import base
-from albert_zoo.pipelines.base import Outputs, Pipeline, Work, check_text, softmax
+from albert_zoo.pipelines.base import Outputs, Pipeline, Work
+from albert_zoo.pipelines.scores import softmax
+from albert_zoo.pipelines.texts import check_text
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ from typing import Any
 
 from albert_core.errors import InputError, shown
 from albert_zoo.pipelines import spans
-from albert_zoo.pipelines.base import Outputs, Pipeline, Work, check_text
+from albert_zoo.pipelines.base import Outputs, Pipeline, Work
 from albert_zoo.pipelines.batching import PER_TOKEN
 from albert_zoo.pipelines.spans import Answers, Window
+from albert_zoo.pipelines.texts import check_text
 
 LONGEST = 384  # of a window, unless told otherwise
 

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from albert_core.errors import InputError, shown
-from albert_zoo.pipelines import base
-from albert_zoo.pipelines.base import Outputs, Pipeline, Work, check_text
+from albert_zoo.pipelines import base, scores
+from albert_zoo.pipelines.base import Outputs, Pipeline, Work
+from albert_zoo.pipelines.texts import check_text
 
 FUNCTIONS = {
-    "sigmoid": base.sigmoid,
-    "softmax": base.softmax,
-    "none": lambda scores: scores,
+    "sigmoid": scores.sigmoid,
+    "softmax": scores.softmax,
+    "none": lambda logits: logits,
 }
 
 
@@ -105,14 +106,14 @@ class TextClassificationPipeline(Pipeline):
 
     def reduce(self, row: Any, outputs: Outputs, options: Any) -> Any:
         """See the class."""
-        scores = FUNCTIONS[self._function(options)](outputs["logits"])
+        values = FUNCTIONS[self._function(options)](outputs["logits"])
         names = self.config.id2label
         if options.top_k == "":
-            best = int(scores.argmax())
-            return {"label": names[best], "score": float(scores[best])}
+            best = int(values.argmax())
+            return {"label": names[best], "score": float(values[best])}
         found = [
             {"label": names[i], "score": score}
-            for i, score in enumerate(scores.tolist())
+            for i, score in enumerate(values.tolist())
         ]
         found.sort(key=lambda each: each["score"], reverse=True)
         return found[: options.top_k]

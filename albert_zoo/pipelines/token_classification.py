@@ -7,9 +7,11 @@ from typing import Any
 
 from albert_core.errors import InputError, shown
 from albert_zoo.pipelines import base, entities
-from albert_zoo.pipelines.base import Outputs, Pipeline, Work, check_text, softmax
+from albert_zoo.pipelines.base import Outputs, Pipeline, Work
 from albert_zoo.pipelines.batching import PER_TOKEN
 from albert_zoo.pipelines.entities import STRATEGIES, Token
+from albert_zoo.pipelines.scores import softmax
+from albert_zoo.pipelines.texts import check_text
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class TokenClassificationOptions(base.Options):
         delimiter: What stands between such words in the text that positions refer to.
     """
 
-    truncation: bool | str = True
+    truncation: bool | str | None = True
     aggregation_strategy: str = "none"
     ignore_labels: Sequence[str] = ("O",)
     stride: int | None = None

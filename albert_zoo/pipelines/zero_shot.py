@@ -9,7 +9,9 @@ import numpy as np
 
 from albert_core.errors import InputError, shown
 from albert_zoo.pipelines import base
-from albert_zoo.pipelines.base import Outputs, Pipeline, Work, softmax
+from albert_zoo.pipelines.base import Outputs, Pipeline, Work
+from albert_zoo.pipelines.scores import softmax
+from albert_zoo.pipelines.texts import check_text
 
 logger = logging.getLogger("albert_zoo")
 
@@ -25,7 +27,7 @@ class ZeroShotOptions(base.Options):
             probability of its own, otherwise they sum up to 1.
     """
 
-    truncation: bool | str = "only_first"
+    truncation: bool | str | None = "only_first"
     candidate_labels: str | Sequence[str] | None = None
     hypothesis_template: str = "This example is {}."
     multi_label: bool = False
@@ -86,8 +88,8 @@ class ZeroShotClassificationPipeline(Pipeline):
                 "zero-shot-classification needs candidate_labels, a list of at least "
                 "one label."
             )
-        labels = [base.check_text(label, "A label") for label in labels]
-        return base.check_text(item), labels
+        labels = [check_text(label, "A label") for label in labels]
+        return check_text(item), labels
 
     def encode(self, items: list[Any], options: Any) -> list[Work]:
         """See `Pipeline`: a row for each label."""

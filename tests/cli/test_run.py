@@ -166,6 +166,7 @@ def test_long_texts_are_cut_unless_told_otherwise(call, model):
     ("options", "code", "message"),
     [
         (["--pooling", "cls"], console.USAGE, "--pooling is for sentence-embedding"),
+        (["--aggregation", "max"], console.USAGE, "--aggregation is for token-"),
         (["--top-k", "0"], console.USAGE, "neither a number from 1 nor all"),
         (["--column", "a"], console.USAGE, "--format jsonl and csv"),
         (["--resume"], console.USAGE, "--resume needs an --output"),

@@ -42,6 +42,7 @@ CASES = {
         ([PAIR, {"text": TEXTS[1]}], {"top_k": None}),
         (LONG, {"truncation": True}),
         (TEXTS, {"truncation": True, "max_length": 5}),
+        (TEXTS, {"max_length": 6}),
     ],
     "token-classification": [
         (TEXTS[0], {}),
