@@ -153,10 +153,11 @@ def check_complete(directory: Path, task: str) -> None:
     rows = {name: stored.shape(name) for name in stored if name == "classifier.weight"}
     for name, shape in rows.items():
         labelled = head in ("ForSequenceClassification", "ForTokenClassification")
-        if labelled and shape[0] != config.num_labels:
+        if labelled and sorted(config.id2label) != list(range(shape[0])):
             raise CheckpointError(
-                f"{directory}: id2label names {config.num_labels} labels, but {name} "
-                f"has {shape[0]} rows. Correct id2label in config.json."
+                f"{directory}: id2label names {config.num_labels} labels, "
+                f"{shown(sorted(config.id2label))}, but {name} has {shape[0]} rows, 0 "
+                f"to {shape[0] - 1}. Correct id2label in config.json."
             )
     pools = schema.HEADS[head].pools and head != schema.BASE
     wanted = {p.name: p.shape for p in schema.parameters(config, head, pools)}

@@ -70,7 +70,9 @@ class QuestionAnsweringPipeline(Pipeline):
         settled = super().settle(options, changes)
         for name in ("top_k", "max_answer_len", "max_seq_len", "max_question_len"):
             value = getattr(settled, name)
-            if value is not None and (not isinstance(value, int) or value < 1):
+            if value is None and name not in ("top_k", "max_answer_len"):
+                continue
+            if not isinstance(value, int) or value < 1:
                 raise InputError(f"{name} must be 1 or more, not {shown(value)}.")
         length, stride = self._window(settled)
         if not 0 <= stride < length:

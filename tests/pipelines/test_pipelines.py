@@ -181,13 +181,19 @@ def test_a_pipeline_never_runs_on_random_weights(path_of):
     assert pipeline("feature-extraction", path_of("fill-mask"))
 
 
-def test_labels_must_fit_the_head(path_of, tmp_path):
+@pytest.mark.parametrize("first", [0, 1])
+def test_labels_must_fit_the_head(path_of, tmp_path, first):
     path = shutil.copytree(path_of("token-classification"), tmp_path / "model")
     config = json.loads((path / "config.json").read_text())
-    config |= {"id2label": {0: "A", 1: "B"}, "label2id": {"A": 0, "B": 1}}
+    names = "AB" if first == 0 else "ABCD"
+    config["id2label"] = {number: name for number, name in enumerate(names, first)}
+    config["label2id"] = {name: number for number, name in config["id2label"].items()}
     (path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(CheckpointError, match=r"names 2 labels.*has 4 rows"):
+    with pytest.raises(CheckpointError) as problem:
         pipeline(model=path)
+    labels = list(config["id2label"])
+    assert f"names {len(names)} labels, {labels}" in str(problem.value)
+    assert "has 4 rows, 0 to 3" in str(problem.value)
 
 
 def test_the_tokenizer_must_fit_the_model(path_of, tmp_path):
@@ -244,6 +250,7 @@ BAD_CALLS = [
     ("question-answering", (["a", "b"], ["c"]), {}, "2 questions but 1 contexts"),
     ("question-answering", (LONG, "a b"), {}, "leaves 0 of a window of 40"),
     ("question-answering", ("a", "b"), {"max_answer_len": 0}, "1 or more, not 0"),
+    ("question-answering", ("a", "b"), {"top_k": None}, "1 or more, not None"),
     ("question-answering", ("a", "b"), {"doc_stride": 99}, "is 99, but a window"),
     ("multiple-choice", ("a",), {}, '"prompt": ..., "choices"'),
     ("multiple-choice", ("a", []), {}, "at least one text"),
