@@ -186,7 +186,7 @@ def test_labels_must_fit_the_head(path_of, tmp_path, first):
     path = shutil.copytree(path_of("token-classification"), tmp_path / "model")
     config = json.loads((path / "config.json").read_text())
     names = "AB" if first == 0 else "ABCD"
-    config["id2label"] = {number: name for number, name in enumerate(names, first)}
+    config["id2label"] = dict(enumerate(names, first))
     config["label2id"] = {name: number for number, name in config["id2label"].items()}
     (path / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError) as problem:
