@@ -93,7 +93,8 @@ def check_shape(path: Path, name: str, shape: Sequence[object]) -> tuple[int, ..
         type(n) is int and 0 <= n < 2**63 for n in shape
     )
     whole = cast(tuple[int, ...], tuple(shape))
-    if not fits or math.prod(n for n in whole if n) >= 2**63:
+    # NumPy counts the bytes of a shape as if it had no zeros.
+    if not fits or math.prod(n for n in whole if n) >= 2**58:
         raise FormatError(
             "BAD_SHAPE",
             path,
@@ -123,6 +124,22 @@ def check_dtypes(
             f"the format has no number type for {', '.join(wrong)}",
             f"Convert them to one of {', '.join(sorted(dtypes))}.",
         )
+
+
+def check_names(arrays: Mapping[str, object], path: Path) -> None:
+    """Refuse to write names that are no text, as some files have them.
+
+    Raises:
+        FormatError: A name has half of a surrogate pair, or is empty.
+    """
+    for name in arrays:
+        if not name or any("\ud800" <= letter <= "\udfff" for letter in name):
+            raise FormatError(
+                "UNSUPPORTED",
+                path,
+                f"an array cannot have the name {shown(name)}",
+                "Give it another name.",
+            )
 
 
 def raw(array: Array) -> memoryview:

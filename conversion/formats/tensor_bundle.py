@@ -29,6 +29,7 @@ from conversion.formats.bundle_path import find_prefix
 from conversion.formats.checks import (
     AGAIN,
     check_dtypes,
+    check_names,
     check_shape,
     first_bytes,
     raw,
@@ -173,7 +174,8 @@ def write(path: Path, arrays: Mapping[str, Lazy | Array]) -> None:
             that a checkpoint cannot have.
     """
     check_dtypes(arrays, path, CODES)
-    wrong = [name for name in arrays if not name or name[0] == "\0"]
+    check_names(arrays, path)
+    wrong = [name for name in arrays if name[0] == "\0"]
     if wrong:
         raise FormatError(
             "UNSUPPORTED",

@@ -20,6 +20,7 @@ from conversion.formats.bundle_entry import (
 )
 from conversion.formats.crc32c import crc32c, masked
 from conversion.formats.tensor_bundle import find_prefix, read, unsupported, write
+from tests.conversion.fuzzing import FUZZ, changed
 
 
 @pytest.fixture(scope="module")
@@ -428,6 +429,7 @@ def test_what_cannot_be_written(tmp_path):
     for arrays, code, text in [
         ({"a": np.array(1j)}, "BAD_DTYPE", "no number type for 'a' complex128. Conv"),
         ({"": np.array(1)}, "UNSUPPORTED", "cannot have the name ''"),
+        ({"\ud800": np.array(1)}, "UNSUPPORTED", r"cannot have the name '\ud800'"),
         ({"\0a": np.array(1)}, "UNSUPPORTED", r"cannot have the name '\x00a'"),
     ]:
         refused(tmp_path / "x", code, text, lambda path, a=arrays: write(path, a))
@@ -435,27 +437,6 @@ def test_what_cannot_be_written(tmp_path):
 
 
 # --- anything at all ------------------------------------------------------------------
-
-
-@st.composite
-def changed(draw, good):
-    """Good bytes with one to three changes."""
-    content = bytearray(good)
-    for _ in range(draw(st.integers(1, 3))):
-        at = draw(st.integers(0, len(content)))
-        end = at + draw(st.integers(0, 20))
-        match draw(st.sampled_from(["flip", "cut", "insert", "repeat", "end"])):
-            case "flip" if at < len(content):
-                content[at] ^= 1 << draw(st.integers(0, 7))
-            case "cut":
-                del content[at:end]
-            case "insert":
-                content[at:at] = draw(st.binary(max_size=8))
-            case "repeat":
-                content[at:at] = content[at:end] * draw(st.integers(1, 50))
-            case _:
-                del content[max(at, 1) :]
-    return bytes(content)
 
 
 def survives(path):
@@ -474,11 +455,6 @@ SOME = {
     "b/c": np.array(1),
     "d": np.array([1], ml_dtypes.bfloat16),
 }
-FUZZ = hypothesis.settings(
-    max_examples=300,
-    deadline=None,
-    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
-)
 
 
 @FUZZ
