@@ -22,6 +22,7 @@ BLOCK = 2**18  # bytes after which a block that is written ends
 RESTART = 16  # keys after which one is written whole
 LARGEST = 2**25  # bytes of a table that is read; one entry takes less than a hundred
 MOST_ENTRIES = 100_000
+MOST_BLOCKS = 10_000
 
 
 def read(path: Path) -> dict[bytes, bytes]:
@@ -66,12 +67,15 @@ def _entries(path: Path, data: bytes, footer: bytes) -> dict[bytes, bytes]:
     (begin, size), _ = _handle(footer, at)
     found: dict[bytes, bytes] = {}
     last, room, end = None, LARGEST, 0
-    for _, where in _pairs(_block(path, data, begin, size)):
+    for count, (name, where) in enumerate(_pairs(_block(path, data, begin, size))):
         (begin, size), _ = _handle(where, 0)
         # A block that came again and again would be read again and again.
         if begin < end:
             raise ValueError(f"the block at byte {begin} begins before byte {end}")
         end = begin + size + TRAILER
+        room -= len(name)
+        if count == MOST_BLOCKS or room < 0:
+            raise ValueError(f"it has over {MOST_BLOCKS} blocks, or names for them")
         for key, value in _pairs(_block(path, data, begin, size)):
             if last is not None and key <= last:
                 raise ValueError(f"the key {key[:60]!r} is not in its place")

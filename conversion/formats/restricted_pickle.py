@@ -279,9 +279,10 @@ class _Machine:
 
 def put(path: Path, table: dict[object, object], key: object, value: object) -> None:
     """Set an item; a key that stands twice would lose an array."""
-    # Other keys could be so deep that asking for their hash ends the process.
-    if type(key) not in (str, int):
-        raise ValueError(f"a dict of a pickle has a {type(key).__name__} as a key")
+    # Other keys could be so deep that asking for their hash ends the process, and
+    # large numbers can all have the same hash.
+    if not isinstance(key, str) and (type(key) is not int or abs(key) >= 2**31):
+        raise ValueError(f"a dict of a pickle has the key {kind(key)}")
     if key in table:
         raise FormatError(
             "DUPLICATE",

@@ -6,6 +6,7 @@ the file begins with a member and ends with the directory, the members follow ea
 other, and both descriptions of each say the same. Source: APPNOTE.TXT of PKWARE.
 """
 
+import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -208,8 +209,8 @@ def _follow_each_other(found: list[Member], end: int) -> None:
 
 
 def _at(file: IO[bytes], start: int, size: int) -> bytes:
-    file.seek(start)
-    data = file.read(size)
-    if len(data) != size:
+    # The system refuses to go to some places far behind the end.
+    if start + size > os.fstat(file.fileno()).st_size:
         raise ValueError(f"{size} bytes at byte {start} lie behind its end")
-    return data
+    file.seek(start)
+    return file.read(size)

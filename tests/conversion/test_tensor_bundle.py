@@ -257,6 +257,7 @@ SMALL = block(b"")
         (table(block(HEAD + b"\xff" * 11)), "BAD_HEADER", "no end of a number"),
         (table(SMALL, handles=[b"\0\x08"] * 9), "BAD_HEADER", "begins before byte 13"),
         (table(SMALL, handles=[b"\0" + varint(2**60)]), "BAD_HEADER", "ends outside"),
+        (table(*[SMALL] * 10_001), "BAD_HEADER", "over 10000 blocks"),
     ],
 )
 def test_damaged_tables(good, content, code, text):

@@ -304,8 +304,9 @@ MINUS = b"J\xff\xff\xff\xff"
             "the key 'a' twice",
         ),
         (HEADS + b"}(K\1NX\1\0\0\x001Nu.", "DUPLICATE", "it has '1' twice"),
-        (HEADS + b"}N\x85Ns.", "BAD_HEADER", "a tuple as a key"),
-        (HEADS + b"}}Ns.", "BAD_HEADER", "a dict of a pickle has a dict as a key"),
+        (HEADS + b"}N\x85Ns.", "BAD_HEADER", "has the key tuple"),
+        (HEADS + b"}" + LONG + b"Ns.", "BAD_HEADER", "has the key 1099511627776"),
+        (HEADS + b"}}Ns.", "BAD_HEADER", "a dict of a pickle has the key dict"),
         (HEADS + b"}q\0" + TEXT + b"h\0s.", "TOO_LARGE", "16 dicts within each other"),
         (
             HEADS + b"}q\0(" + b"".join(b"K%ch\0" % n for n in range(250)) + b"u.",
@@ -498,6 +499,7 @@ def test_large_zip_files(path, monkeypatch):
         (24, b"\x09", "zip64 end of its directory is damaged"),
         (24, b"\x09" + bytes(7) + b"\x09", "is said to have 2 and 9"),
         (48, b"\1", "is said to have"),
+        (64, b"\xff" * 8, "lie behind its end"),
         (60, b"\1", "zip64 end of its directory is damaged"),
         (64, b"\1", "zip64 end of its directory is"),
     ]:
@@ -583,6 +585,11 @@ def samples(tmp_path_factory):
     return (folder / "new").read_bytes(), (folder / "old").read_bytes(), files
 
 
+STEPS = [TEXT, TENSOR, FLOATS, HOOKS, LONG, MINUS, tensor(), TEXT + tensor() + b"s"]
+STEPS += [b"ctorch\nSize\n", b"ccollections\nOrderedDict\n", b"K\1", b"h\0", b"q\0"]
+STEPS += [bytes([code]) for code in b"()]}NRbstuaeQ\x85\x86\x88\x94"]
+
+
 @FUZZ
 @hypothesis.given(choice=st.data())
 def test_any_file(choice, samples, path):
@@ -600,6 +607,10 @@ def test_any_file(choice, samples, path):
         case "pickle":
             data = choice.draw(changed(files["data.pkl"]))
             rezip(path, files | {"data.pkl": data})
+        case "program":
+            steps = choice.draw(st.lists(st.sampled_from(STEPS), max_size=30))
+            end = choice.draw(st.sampled_from([b".", b"s.", b"u.", b"tR."]))
+            rezip(path, files | {"data.pkl": HEADS + b"}" + b"".join(steps) + end})
         case _:
             start = choice.draw(st.sampled_from([b"PK\3\4", b"\x80\2", b""]))
             path.write_bytes(start + choice.draw(st.binary(max_size=200)))
