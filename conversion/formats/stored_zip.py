@@ -57,7 +57,7 @@ def members(path: Path) -> tuple[dict[str, Member], tuple[int, int]]:
     """
     state = first_bytes(path)[1]
     with path.open("rb") as file, refusing(path):
-        begin, entries = _directory(path, file, state[0])
+        begin, count, entries = _directory(path, file, state[0])
         found: dict[str, Member] = {}
         at = 0
         while at < len(entries):
@@ -70,12 +70,14 @@ def members(path: Path) -> tuple[dict[str, Member], tuple[int, int]]:
                     f"{AGAIN}.",
                 )
             found[member.name] = member
+        if len(found) != count:
+            raise ValueError(f"its directory has {len(found)} members, not {count}")
         _follow_each_other(list(found.values()), begin)
         return found, state
 
 
-def _directory(path: Path, file: IO[bytes], size: int) -> tuple[int, bytes]:
-    """Where the directory begins, and the directory."""
+def _directory(path: Path, file: IO[bytes], size: int) -> tuple[int, int, bytes]:
+    """Where the directory begins, the number of its entries, and the directory."""
     end = size - _END.size
     tail = _at(file, max(end - _LOCATOR.size, 0), min(size, 42))
     if tail[-_END.size :][:4] != b"PK\5\6" or end < 0:
@@ -115,7 +117,7 @@ def _directory(path: Path, file: IO[bytes], size: int) -> tuple[int, bytes]:
             f"model",
             "Save only the model's state_dict.",
         )
-    return begin, _at(file, begin, length)
+    return begin, count, _at(file, begin, length)
 
 
 def _member(path: Path, file: IO[bytes], entries: bytes, at: int) -> tuple[Member, int]:
@@ -123,9 +125,9 @@ def _member(path: Path, file: IO[bytes], entries: bytes, at: int) -> tuple[Membe
     fields = _ENTRY.unpack_from(entries, at)
     magic, _, _, flags, method, _, _, crc, packed, size, *rest = fields
     name_size, extra_size, comment_size, disk, _, _, header = rest
-    at += _ENTRY.size
-    raw, extra = entries[at : at + name_size], entries[at + name_size :][:extra_size]
-    at += name_size + extra_size + comment_size
+    begin, middle = at + _ENTRY.size, at + _ENTRY.size + name_size
+    raw, extra = entries[begin:middle], entries[middle : middle + extra_size]
+    at = middle + extra_size + comment_size
     if magic != b"PK\1\2" or at > len(entries):
         raise ValueError("its directory is damaged")
     name = raw.decode()
@@ -148,9 +150,7 @@ def _member(path: Path, file: IO[bytes], entries: bytes, at: int) -> tuple[Membe
             f"its member {shown(name)} has a name that is no plain path",
             f"{AGAIN}, from someone you trust.",
         )
-    local = _at(file, header, _LOCAL.size + len(raw))
-    _check_local(name, local, flags, crc, size, raw)
-    start = header + len(local) + int.from_bytes(local[28:30], "little")
+    start = _start(file, header, (flags, crc, size, raw))
     described = bool(flags & _DESCRIBED)
     return Member(name, header, start, size, crc, described), at
 
@@ -173,24 +173,26 @@ def _large(extra: bytes, *numbers: int) -> list[int]:
     return values
 
 
-def _check_local(
-    name: str, local: bytes, flags: int, crc: int, size: int, raw: bytes
-) -> None:
-    """Compare what stands before a member with what the directory says."""
-    magic, _, own_flags, method, _, _, own_crc, packed, own_size, _, _ = (
-        _LOCAL.unpack_from(local)
-    )
-    # Zeros, if the numbers come behind the data; ones, if they are in an extra field.
+def _start(file: IO[bytes], at: int, said: tuple[int, int, int, bytes]) -> int:
+    """Where a member begins, if what stands before it is what the directory says."""
+    flags, crc, size, raw = said
+    fields = _LOCAL.unpack(_at(file, at, _LOCAL.size))
+    magic, _, own_flags, method, _, _, own_crc, packed, own_size, *lengths = fields
+    at += _LOCAL.size + sum(lengths)
+    texts = _at(file, at - sum(lengths), sum(lengths))
+    name, extra = texts[: lengths[0]], texts[lengths[0] :]
+    # Zeros, if the numbers come behind the data.
     later = {0} if flags & _DESCRIBED else set[int]()
     if (
-        (magic, own_flags, method, local[_LOCAL.size :]) != (b"PK\3\4", flags, 0, raw)
+        (magic, own_flags, method, name) != (b"PK\3\4", flags, 0, raw)
         or own_crc not in later | {crc}
-        or not {packed, own_size} <= later | {size, 2**32 - 1}
+        or not set(_large(extra, own_size, packed)) <= later | {size}
     ):
         raise ValueError(
-            f"its member {shown(name)} is described in two ways, before it and in the "
-            f"directory"
+            f"its member {shown(raw.decode())} is described in two ways, before it and "
+            f"in the directory"
         )
+    return at
 
 
 def _follow_each_other(found: list[Member], end: int) -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import struct
 
@@ -339,6 +340,7 @@ ROW = ((0, 1), (0, None))
             "[1099511627776, 1099511627776]",
         ),
         (None, {"a": Entry(1, (0,) * 65)}, "BAD_SHAPE", "'a' has the shape [0, 0"),
+        (None, {"a": Entry(1, (0, 2**60))}, "BAD_SHAPE", "has the shape [0, 1152921"),
         (
             None,
             {"a": shape_of(wire.write(1, 2**64 - 1))},
@@ -399,6 +401,18 @@ def test_slices_that_do_not_cover(good, rows):
     with index(good).open("wb") as file:
         level_table.write(file, sorted(items.items()))
     refused(index(good), "BAD_HEADER", "slices of 'a' do not cover its shape (2, 2)")
+
+
+@pytest.mark.parametrize("entry", [Entry(1, (2, 1), 0, 0, 8), Entry(9, (1,), 0, 0, 8)])
+def test_a_slice_that_is_something_else(good, entry):
+    rows = [((row, 1), (0, None)) for row in (0, 1)]
+    items = {b"": to_header(), b"a": sliced(*rows)}
+    for at, row in enumerate(rows):
+        one = dataclasses.replace(entry, offset=8 * at)
+        items[slice_key("a", row)] = to_bytes(one)
+    with index(good).open("wb") as file:
+        level_table.write(file, sorted(items.items()))
+    refused(index(good), "BAD_HEADER", "'a' has a slice ((0, 1), (0, None)) of shape")
 
 
 def test_a_text_of_any_size_hinders_nothing(good):

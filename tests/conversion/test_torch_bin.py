@@ -411,12 +411,14 @@ def patched(data, change):
         ((b"PK\1\2", 34, b"\1"), "BAD_HEADER", "has 16 and 16 bytes"),
         ((b"PK\1\2", 42, b"\xf0\xf0"), "BAD_HEADER", "lie behind its end"),
         ((b"PK\1\2", 20, b"\xff" * 8), "BAD_HEADER", "described in two ways"),
+        ((b"PK\3\4", 18, b"\xff" * 8), "BAD_HEADER", "described in two ways"),
         ((b"PK\1\2", 0, b"X"), "BAD_HEADER", "its directory is damaged"),
         ((b"PK\1\2", 46, b"../../x/../abc"), "UNSAFE", "'../../x/../abc' has a name"),
         ((b"PK\1\2", 46, b"archive\\data\\0"), "UNSAFE", "has a name that is no plain"),
         ((b"PK\1\2", 46, b"/rchive/data/0"), "UNSAFE", "has a name that is no plain"),
         ((b"PK\1\2", 46, b"archive/datb/0"), "BAD_HEADER", "described in two ways"),
         ((b"PK\5\6", 8, b"\7"), "BAD_HEADER", "one part of a zip file"),
+        ((b"PK\5\6", 8, b"\3\0\3"), "BAD_HEADER", "has 2 members, not 3"),
         ((b"PK\5\6", 12, b"\1"), "BAD_HEADER", "its directory is at bytes"),
         ((b"PK\5\6", 20, b"\1"), "BAD_HEADER", "or has a comment"),
     ],
@@ -493,6 +495,10 @@ def test_large_zip_files(path, monkeypatch):
     rezip(path, MEMBERS)
     data = path.read_bytes()
     assert b"PK\6\6" in data
+    lying = patched(data, (b"PK\3\4", 30 + 14 + 4, b"\x11"))
+    path.write_bytes(lying)
+    refused(path, "BAD_HEADER", "described in two ways")
+    path.write_bytes(data)
     same(arrays(path), {"a": numbers(4)})
     for at, new, text in [
         (4, b"\x2d", "zip64 end of its directory is damaged"),
