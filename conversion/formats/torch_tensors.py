@@ -110,9 +110,9 @@ class View:
         Raises:
             FormatError: The storage has another checksum.
         """
-        width, count = self.dtype.itemsize, math.prod(self.shape)
+        width = self.dtype.itemsize
         start = self.offset * width
-        if self.span == count and self._in_order():
+        if self._in_order():
             array = self.region.stored(self.dtype, self.shape, start).read()
             if array.nbytes == self.region.size:
                 self.region.compare(zlib.crc32(raw(array)))
@@ -182,7 +182,12 @@ def view(path: Path, name: str, tensor: Tensor, regions: Mapping[str, Region]) -
             f"{room} that are stored",
             "Save it with .contiguous(), or without what is expanded.",
         )
-    return found
+    # A step that is never made can be of any size, too large for NumPy even.
+    made = tuple(
+        step if size > 1 and found.span else 0
+        for size, step in zip(sizes, steps, strict=True)
+    )
+    return View(region, dtype, sizes, made, offset)
 
 
 def _numbers(value: object) -> tuple[int, ...]:

@@ -146,6 +146,7 @@ def test_a_view_reads_no_more_than_it_covers(path):
     found = arrays(path)
     assert found["view"].nbytes == found["steps"].nbytes == 40
     assert found["view"].base.nbytes == 40
+    assert found["steps"].flags.owndata
 
 
 def test_files_of_python_2(path):
@@ -265,6 +266,7 @@ def one(value):
 
 
 LONG = b"\x8a\x08" + struct.pack("<q", 2**40)
+HUGE = b"\x8a\x08" + struct.pack("<q", 2**62)
 MINUS = b"J\xff\xff\xff\xff"
 
 
@@ -287,6 +289,7 @@ MINUS = b"J\xff\xff\xff\xff"
         (one(b"h\5"), "BAD_HEADER", "KeyError 5"),
         (one(b"u"), "BAD_HEADER", "IndexError"),
         (one(b"("), "BAD_HEADER", "takes values that are not"),
+        (one(b"(K\1"), "BAD_HEADER", "takes values that are not"),
         (HEADS + b"}K\1.", "BAD_HEADER", "ends with 2 values"),
         (HEADS + b"}.x", "BAD_HEADER", "its pickle ends at byte 4 of 5"),
         (HEADS + b"}", "TRUNCATED", "its pickle needs 4 bytes, and there are 3"),
@@ -367,6 +370,15 @@ def test_damaged_pickles(path, data, code, text):
     refused(path, code, text)
     rezip(path, {"data.pkl": one(tensor()), "data/0": numbers(4).tobytes()})
     same(arrays(path), {"a": numbers(4)})
+
+
+def test_steps_that_are_never_made(path):
+    far = b"(" + HUGE + b"K\2t"
+    pairs = [(b"(K\1K\2t", numbers(4)[None, :4:2]), (b"(K\0K\2t", np.zeros((0, 2)))]
+    for shape, expected in pairs:
+        data = one(tensor(shape=shape, strides=far))
+        rezip(path, {"data.pkl": data, "data/0": numbers(4).tobytes()})
+        same(arrays(path), {"a": expected.astype("<f4")})
 
 
 def test_a_pickle_that_is_too_large(path, monkeypatch):
