@@ -75,7 +75,7 @@ def _root(path: Path, found: dict[str, Member]) -> str:
     """The folder that all members are in."""
     roots = {name.split("/")[0] + "/" for name in found}
     with_pickle = [root for root in roots if f"{root}data.pkl" in found]
-    if len(with_pickle) > 1 or (with_pickle and len(roots) > 1):
+    if with_pickle and len(roots) > 1:
         raise FormatError(
             "UNSAFE",
             path,

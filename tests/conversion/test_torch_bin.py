@@ -266,6 +266,13 @@ def one(value):
 
 
 LONG = b"\x8a\x08" + struct.pack("<q", 2**40)
+
+
+def nested(count):
+    """So many dicts within each other."""
+    return HEADS + b"}" + (TEXT + b"}") * count + b"s" * count + b"."
+
+
 HUGE = b"\x8a\x08" + struct.pack("<q", 2**62)
 MINUS = b"J\xff\xff\xff\xff"
 
@@ -311,6 +318,7 @@ MINUS = b"J\xff\xff\xff\xff"
         (HEADS + b"}" + LONG + b"Ns.", "BAD_HEADER", "has the key 1099511627776"),
         (HEADS + b"}}Ns.", "BAD_HEADER", "a dict of a pickle has the key dict"),
         (HEADS + b"}q\0" + TEXT + b"h\0s.", "TOO_LARGE", "16 dicts within each other"),
+        (nested(17), "TOO_LARGE", "16 dicts within each other"),
         (
             HEADS + b"}q\0(" + b"".join(b"K%ch\0" % n for n in range(250)) + b"u.",
             "TOO_LARGE",
@@ -370,6 +378,8 @@ def test_damaged_pickles(path, data, code, text):
     refused(path, code, text)
     rezip(path, {"data.pkl": one(tensor()), "data/0": numbers(4).tobytes()})
     same(arrays(path), {"a": numbers(4)})
+    rezip(path, {"data.pkl": nested(16)})
+    assert contents(path).others == {".".join("a" * 16): "dict"}
 
 
 def test_steps_that_are_never_made(path):
