@@ -87,7 +87,10 @@ class SentencePieces:
         """See `Segmenter`."""
         clean = [self.normalizer(text) for text in texts]
         if self._samples:
-            return [self._ids(pieces) for pieces in self._run(clean, str)]
+            # Here, not in sentencepiece's threads: each call starts new ones, and after
+            # `set_random_generator_seed` they would all draw the same numbers.
+            sampled = (self.processor.encode(text, out_type=str) for text in clean)
+            return [self._ids(pieces) for pieces in sampled]
         rows = self._run(clean, int)
         again = [i for i, row in enumerate(rows) if not self._suspects.isdisjoint(row)]
         if again:
@@ -98,7 +101,7 @@ class SentencePieces:
 
     def tokenize(self, text: str) -> list[str]:
         """See `Segmenter`."""
-        (pieces,) = self._run([self.normalizer(text)], str)
+        pieces = self.processor.encode(self.normalizer(text), out_type=str)
         return [token for piece in pieces for token in self._without_comma(piece)]
 
     def pieces(self, text: str) -> list[Piece]:
