@@ -50,6 +50,9 @@ class Parameter:
         leaf: "weight" or "bias".
         kind: What the layer is, a key of `KINDS`.
         shape: In canonical layout.
+        path: The layer's row in the schema, `Layer.path`.
+        group: The number of its group of layers.
+        inner: The number of its block in the group.
     """
 
     name: str
@@ -57,6 +60,9 @@ class Parameter:
     leaf: str
     kind: str
     shape: tuple[int, ...]
+    path: str = ""
+    group: int = 0
+    inner: int = 0
 
     @property
     def size(self) -> int:
@@ -192,7 +198,10 @@ def parameters(
         layer = prefix + row.path.format(group=group, inner=inner)
         for leaf, spans in KINDS[row.kind].items():
             shape = tuple(_size(config, row.sizes[i], group, inner) for i in spans)
-            found.append(Parameter(f"{layer}.{leaf}", layer, leaf, row.kind, shape))
+            place = (row.path, group, inner)
+            found.append(
+                Parameter(f"{layer}.{leaf}", layer, leaf, row.kind, shape, *place)
+            )
     return tuple(found)
 
 
