@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+from collections import Counter
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -22,8 +23,8 @@ def read_json(path: Path, error: type[AlbertError]) -> dict[str, Any]:
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(items)
         if len(result) != len(items):
-            names = [name for name, _ in items]
-            twice = sorted({name for name in names if names.count(name) > 1})
+            counts = Counter(name for name, _ in items)
+            twice = sorted(name for name, count in counts.items() if count > 1)
             found = ", ".join(map(shown, twice))
             raise error(f"{path} holds {found} twice. Leave the right one.")
         return result

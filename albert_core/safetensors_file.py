@@ -7,23 +7,29 @@ and writes by itself, one array at a time.
 """
 
 import json
-import math
-import os
-import stat
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any, NamedTuple, Self, cast
 
 import ml_dtypes
 import numpy as np
-from numpy.typing import NDArray
 
-from albert_core.errors import CheckpointError, shown
+from albert_core.errors import FormatError, shown
+from albert_core.file_checks import (
+    AGAIN,
+    LARGEST_JSON,
+    check_dtypes,
+    check_names,
+    check_shape,
+    first_bytes,
+    not_a,
+    parse_json,
+    raw,
+)
+from albert_core.lazy import Array, Described, Lazy, Stored, nbytes, take, unreadable
 
-Array = NDArray[Any]
-
-LARGEST_HEADER = 100 * 2**20  # bytes; the format's own limit
+LARGEST_HEADER = LARGEST_JSON  # bytes; the format allows 100 MB, ours have 10 kB
+METADATA = "__metadata__"
 DTYPES: Mapping[str, np.dtype[Any]] = {
     "F64": np.dtype("<f8"),
     "F32": np.dtype("<f4"),
@@ -42,194 +48,198 @@ DTYPES: Mapping[str, np.dtype[Any]] = {
 CODES = {dtype.name: code for code, dtype in DTYPES.items()}
 
 
-@dataclass(frozen=True)
-class Stored:
-    """An array in a file.
-
-    Attributes:
-        path: The file.
-        dtype: The number type of the array.
-        shape: The shape of the array.
-        start: Where it begins in the file, in bytes.
-        state: What the file was when the header was read.
-    """
-
-    path: Path
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
-    start: int
-    state: tuple[int, int]
-
-    @property
-    def size(self) -> int:
-        """Bytes of the array."""
-        return math.prod(self.shape) * self.dtype.itemsize
-
-    def read(self) -> Array:
-        """Read the array, by a plain read, into memory of its own.
-
-        Raises:
-            CheckpointError: The file is no longer what it was.
-        """
-        try:
-            with self.path.open("rb") as file:
-                same = _state(file) == self.state
-                numbers = np.fromfile(file, np.uint8, self.size, offset=self.start)
-        except OSError as problem:
-            raise CheckpointError(
-                f"{self.path} cannot be read: {problem.strerror}."
-            ) from problem
-        if not same or len(numbers) != self.size:
-            raise CheckpointError(
-                f"{self.path} has changed since it was opened. Open it again."
-            )
-        return numbers.view(self.dtype).reshape(self.shape)
-
-
-def _state(file: IO[bytes]) -> tuple[int, int]:
-    """Size and time of the last change; the number of a file is not kept everywhere."""
-    found = os.fstat(file.fileno())
-    return found.st_size, found.st_mtime_ns
-
-
 def read_header(path: Path) -> dict[str, Stored]:
     """Read what a file holds, and check all that the format asks for.
 
     Raises:
-        CheckpointError: It is no such file, or damaged.
+        FormatError: It is no such file, or damaged.
     """
+    entries, begin, state = _entries(path)
+    entries.pop(METADATA, None)
+    return _places(entries, path, begin, state)
+
+
+def metadata(path: Path) -> dict[str, str]:
+    """The texts that a file holds beside its arrays, such as "format" and "pt".
+
+    Raises:
+        FormatError: It is no such file, or damaged.
+    """
+    return _entries(path)[0].get(METADATA, {})
+
+
+def _entries(path: Path) -> tuple[dict[str, Any], int, tuple[int, int]]:
+    """The header, where the arrays begin, and the state of the file."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise CheckpointError(f"{path} is not a regular file. Get the file again.")
+        start, state = first_bytes(path)
+        length = _header_length(path, state[0], start)
         with path.open("rb") as file:
-            state, start = _state(file), file.read(64)
-            size = state[0]
-            length = int.from_bytes(start[:8], "little")
-            if size < 8 or start[8:9] != b"{":
-                raise CheckpointError(_not_safetensors(path, size, start))
-            if length > min(LARGEST_HEADER, size - 8):
-                raise CheckpointError(
-                    f"{path} announces a header of {length} bytes, but the file has "
-                    f"{size}, and a header at most {LARGEST_HEADER}. It is cut short "
-                    f"or damaged; get the file again."
-                )
             file.seek(8)
             text = file.read(length)
-        entries = json.loads(text.decode("utf-8"), object_pairs_hook=_once)
-        return _places(entries, path, 8 + length, state)
     except OSError as problem:
-        raise CheckpointError(
-            f"{path} cannot be read: {problem.strerror}."
-        ) from problem
-    except CheckpointError:
-        raise
-    except (ValueError, RecursionError) as problem:
-        raise CheckpointError(
-            f"{path} has a damaged header: {problem}. Get the file again."
-        ) from problem
+        raise unreadable(path, problem) from problem
+    # It begins with a brace, so it is an object or no JSON.
+    entries = cast(dict[str, Any], parse_json(text, path, "BAD_HEADER", 8))
+    texts: object = entries.get(METADATA, {})
+    if not _is_texts(texts):
+        what = f"its metadata is no table of texts: {shown(texts)}"
+        raise FormatError("BAD_HEADER", path, what, f"{AGAIN}.")
+    return entries, 8 + length, state
 
 
-def _not_safetensors(path: Path, size: int, start: bytes) -> str:
-    if size == 0:
-        return f"{path} is empty. Get the file again."
-    if start.startswith(b"version https://git-lfs"):
-        return f"{path} is a Git LFS pointer to the weights: run 'git lfs pull'."
-    return (
-        f"{path} is not a safetensors file: it has {size} bytes and starts with "
-        f"{start[:24]!r}. Get the file again."
-    )
+def _is_texts(table: object) -> bool:
+    texts = cast(dict[str, object], table).values() if isinstance(table, dict) else [0]
+    return all(isinstance(text, str) for text in texts)
 
 
-def _once(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of a header; a name that stands twice would lose an array."""
-    result = dict(items)
-    if len(result) != len(items):
-        names = [name for name, _ in items]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise ValueError(f"{', '.join(map(shown, twice))} stands there twice")
-    return result
+def _header_length(path: Path, size: int, start: bytes) -> int:
+    """The bytes of the header, as the first eight bytes have it."""
+    length = int.from_bytes(start[:8], "little")
+    brace = start[8:9] == b"{"
+    if size < 10:
+        what = f"it has {size} bytes, and the shortest safetensors file has 10"
+        raise FormatError("TOO_SHORT", path, what, f"{AGAIN}.")
+    if length > min(LARGEST_HEADER, size - 8) and not brace:
+        raise not_a("safetensors file", path, start)
+    if length > LARGEST_HEADER:
+        raise FormatError(
+            "HEADER_TOO_LARGE",
+            path,
+            f"it announces a header of {length} bytes, and at most {LARGEST_HEADER} "
+            f"are expected",
+            f"{AGAIN}.",
+        )
+    if length > size - 8:
+        what = f"its header needs {8 + length} bytes, the file has {size}"
+        raise FormatError("TRUNCATED", path, what, f"{AGAIN}.")
+    if not brace:
+        what = f"its header begins with {start[8:9]!r} at byte 8, not with b'{{'"
+        raise FormatError("BAD_HEADER", path, what, f"{AGAIN}.")
+    return length
 
 
 def _places(
-    entries: dict[str, Any], path: Path, begin: int, state: tuple[int, int]
+    entries: Mapping[str, Any], path: Path, begin: int, state: tuple[int, int]
 ) -> dict[str, Stored]:
     """Where each array is; they follow each other without a gap up to the end."""
-    metadata = entries.pop("__metadata__", {})
-    texts = cast(dict[str, Any], metadata if isinstance(metadata, dict) else {"": None})
-    if not all(isinstance(text, str) for text in texts.values()):
-        raise ValueError("its metadata is no table of texts")
+    check_names(entries, path, may_be_empty=True)
     found: dict[str, Stored] = {}
-    ends: dict[str, tuple[int, int]] = {}
+    ends: list[tuple[int, int, str]] = []
     for name, entry in entries.items():
-        match entry:
-            case {"dtype": str(code), "shape": [*shape], "data_offsets": [start, stop]}:
-                pass
-            case _:
-                raise ValueError(f"{shown(name)} is described by {shown(entry)}")
-        if code not in DTYPES:
-            raise ValueError(
-                f"{shown(name)} holds {shown(code)}, not one of {', '.join(DTYPES)}"
-            )
-        if not all(type(n) is int and n >= 0 for n in [*shape, start, stop]):
-            raise ValueError(f"{shown(name)} is described by {shown(entry)}")
-        found[name] = Stored(path, DTYPES[code], tuple(shape), begin + start, state)
+        dtype, shape, start, stop = _described(path, name, entry)
+        found[name] = Stored(path, dtype, shape, begin + start, state)
         if found[name].size != stop - start:
-            raise ValueError(
-                f"{shown(name)} of shape {shape} and type {code} needs "
-                f"{found[name].size} bytes, but has {stop - start}"
+            raise FormatError(
+                "BAD_SHAPE",
+                path,
+                f"{shown(name)} of shape {list(shape)} and type {CODES[dtype.name]} "
+                f"needs {found[name].size} bytes, but has {shown(stop - start)}",
+                f"{AGAIN}.",
             )
-        ends[name] = start, stop
+        ends.append((start, stop, name))
     end = 0
-    for name, (start, stop) in sorted(ends.items(), key=lambda item: item[1]):
+    for start, stop, name in sorted(ends):
         if start != end:
-            raise ValueError(f"{shown(name)} begins at byte {start}, not at {end}")
+            what = f"{shown(name)} begins at byte {shown(start)}, not at {end}"
+            raise FormatError("BAD_HEADER", path, what, f"{AGAIN}.")
         end = stop
-    if begin + end != state[0]:
-        raise CheckpointError(
-            f"{path} has {state[0]} bytes, but its header describes {begin + end}. "
-            f"It is cut short or damaged; get the file again."
-        )
+    if begin + end > state[0]:
+        what = f"its header describes {begin + end} bytes, the file has {state[0]}"
+        raise FormatError("TRUNCATED", path, what, f"{AGAIN}.")
+    if begin + end < state[0]:
+        what = f"{state[0] - begin - end} bytes stand behind its last array"
+        raise FormatError("TRAILING", path, what, f"{AGAIN}.")
     return found
 
 
-def write(path: Path, arrays: Mapping[str, Array], names: Iterable[str]) -> None:
-    """Write some arrays into a new file; each is asked for twice, and then let go.
+def _described(
+    path: Path, name: str, entry: Any
+) -> tuple[np.dtype[Any], tuple[int, ...], int, int]:
+    """The type, shape and place that a header has for an array."""
+    match entry:
+        case {"dtype": str(code), "shape": [*sizes], "data_offsets": [start, stop]}:
+            shape, places = cast(list[object], sizes), (start, stop)
+        case _:
+            raise _misdescribed(path, name, entry)
+    if not all(type(n) is int and abs(n) < 2**63 for n in places) or places[0] < 0:
+        raise _misdescribed(path, name, entry)
+    if code not in DTYPES:
+        raise FormatError(
+            "BAD_DTYPE",
+            path,
+            f"{shown(name)} holds {shown(code)}, not one of {', '.join(DTYPES)}",
+            "Convert it with what wrote it.",
+        )
+    return DTYPES[code], check_shape(path, name, shape), places[0], places[1]
+
+
+def _misdescribed(path: Path, name: str, entry: object) -> FormatError:
+    what = f"{shown(name)} is described by {shown(entry)}"
+    return FormatError("BAD_HEADER", path, what, f"{AGAIN}.")
+
+
+class _Kind(NamedTuple):
+    """What is kept of an array until it is written."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, array: Described) -> Self:
+        return cls(array.dtype, array.shape)
+
+
+def write(
+    path: Path,
+    arrays: Mapping[str, Lazy | Array],
+    names: Iterable[str] | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write some arrays into a new file, one at a time.
 
     Args:
         path: The file, which must not be there.
-        arrays: Names and arrays.
-        names: Those to write.
+        arrays: Names and arrays. A lazy array is read once. Other values are asked for
+            twice, so that a mapping that makes them need not hold them.
+        names: Those to write; all of them if not given.
+        metadata: Texts to put beside them; {"format": "pt"} if not given.
 
     Raises:
-        CheckpointError: An array is of a number type that the format does not have.
+        FormatError: An array is of a number type that the format does not have, or a
+            name is none.
     """
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    kinds = {name: (arrays[name].dtype, arrays[name].shape) for name in names}
-    wrong = [
-        f"{name} {kind}" for name, (kind, _) in kinds.items() if kind.name not in CODES
-    ]
-    if wrong:
-        raise CheckpointError(
-            f"These arrays cannot be saved for their number type: {', '.join(wrong)}. "
-            f"Convert them to one of {', '.join(CODES)}."
-        )
+    kinds = {
+        name: _Kind.of(arrays[name]) for name in (arrays if names is None else names)
+    }
+    check_dtypes(kinds, path, CODES)
+    check_names(kinds, path, may_be_empty=True)
+    if METADATA in kinds:
+        what = f"an array cannot have the name {METADATA!r}"
+        raise FormatError("UNSUPPORTED", path, what, "Give it another name.")
+    header: dict[str, Any] = {
+        METADATA: {"format": "pt"} if metadata is None else dict(metadata)
+    }
     # Wide types first, so that every array is aligned; then by name, as the library.
-    order = sorted(kinds, key=lambda name: (-kinds[name][0].itemsize, name))
+    order = sorted(kinds, key=lambda name: (-kinds[name].dtype.itemsize, name))
     end = 0
     for name in order:
-        dtype, shape = kinds[name]
-        start, end = end, end + math.prod(shape) * dtype.itemsize
-        places = {"shape": list(shape), "data_offsets": [start, end]}
-        header[name] = {"dtype": CODES[dtype.name], **places}
+        kind = kinds[name]
+        start, end = end, end + nbytes(kind)
+        places = {"shape": list(kind.shape), "data_offsets": [start, end]}
+        header[name] = {"dtype": CODES[kind.dtype.name], **places}
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
     with path.open("xb") as file:
         file.write(len(text).to_bytes(8, "little"))
         file.write(text)
         for name in order:
-            dtype = DTYPES[CODES[kinds[name][0].name]]
-            file.write(_raw(np.asarray(arrays[name], dtype, order="C")))
+            file.write(raw(_as_described(path, name, arrays[name], kinds[name])))
 
 
-def _raw(array: Array) -> memoryview:
-    return array.reshape(-1).view(np.uint8).data
+def _as_described(path: Path, name: str, lazy: Lazy | Array, kind: _Kind) -> Array:
+    """The array, which only the caller holds, if it is what the header says of it."""
+    array = take(lazy)
+    if _Kind.of(array) != kind:
+        what = f"{shown(name)} has changed while it was being written"
+        raise FormatError("CHANGED", path, what, "Write it again.")
+    return array

@@ -10,6 +10,9 @@ from safetensors.numpy import load_file, save_file
 
 from albert_core import AlbertConfig, CheckpointError, ConfigError, checkpoint
 from albert_core.checkpoint import Checkpoint
+from albert_core.errors import FormatError
+from albert_core.lazy import Stored
+from albert_core.sharding import read_sharded
 from tests.conftest import GOLDEN, tiny, weights
 
 INDEX = "model.safetensors.index.json"
@@ -122,7 +125,10 @@ def test_shard_sizes(size, limit, tmp_path):
     assert (len(held) == 1) == (sum(sizes) <= limit)
 
 
-@pytest.mark.parametrize("size", [0, -1, "", "5", "5 apples", "-1GB", "GB", True])
+@pytest.mark.parametrize(
+    "size",
+    [0, -1, "", "5", "5 apples", "-1GB", "GB", True, "0.0001KB", "9" * 400 + "GB"],
+)
 def test_a_shard_size_that_is_none(size, tmp_path):
     with pytest.raises(ConfigError) as caught:
         save(tmp_path / "new", size)
@@ -136,13 +142,23 @@ def test_one_file_wins_over_an_index(tmp_path):
     assert equal(Checkpoint.open(tmp_path), arrays)
 
 
-def test_other_files_are_no_part_of_it(tmp_path):
-    """A stray shard is never merged."""
+def test_other_files_are_no_part_of_it(tmp_path, caplog):
+    """A stray shard is never merged, and weights of other kinds are not looked at."""
     arrays = save(tmp_path, 4000)
-    save_file(
-        {"pooler.weight": np.ones(3)}, tmp_path / "model-00009-of-00009.safetensors"
-    )
-    assert equal(Checkpoint.open(tmp_path), arrays)
+    stray = "model-00009-of-00009.safetensors"
+    save_file({"pooler.weight": np.ones(3)}, tmp_path / stray)
+    save_file({"x": np.ones(3)}, tmp_path / "adapter.safetensors")
+    (tmp_path / "pytorch_model.bin").write_bytes(b"pickle")
+    with caplog.at_level("INFO", "albert_zoo"):
+        assert equal(Checkpoint.open(tmp_path), arrays)
+    assert [(record.levelname, record.message) for record in caplog.records] == [
+        ("INFO", f"{tmp_path}: {INDEX} is read, not ['pytorch_model.bin']"),
+        (
+            "WARNING",
+            f"{tmp_path / INDEX} does not name these files beside it, so they are not "
+            f"read: {stray!r}",
+        ),
+    ]
 
 
 def test_the_golden_files():
@@ -181,12 +197,48 @@ def test_a_checkpoint_can_be_saved_from_itself(tmp_path):
         assert equal(Checkpoint.open(tmp_path), arrays)
 
 
+def test_lazy_arrays_are_read_once(tmp_path, monkeypatch):
+    arrays = save(tmp_path / "old", 4000)
+    reads = []
+    read = Stored.read
+    monkeypatch.setattr(Stored, "read", lambda self: reads.append(self) or read(self))
+    found = Checkpoint.open(tmp_path / "old")
+    checkpoint.save(tmp_path / "new", tiny(), found, 5000)
+    checkpoint.save(tmp_path / "lazy", tiny(), found.stored)
+    assert len(reads) == 2 * len(arrays)
+    monkeypatch.undo()
+    assert equal(Checkpoint.open(tmp_path / "new"), arrays)
+    assert equal(Checkpoint.open(tmp_path / "lazy"), arrays)
+
+
+def test_an_index_of_another_format(tmp_path):
+    """Names may be spelled otherwise in it, and files have other endings."""
+    homes = {"a/b": "x-00001-of-00002.bin", "c": "x-00002-of-00002.bin"}
+    (tmp_path / "x.bin.index.json").write_text(json.dumps({"weight_map": homes}))
+    held = {"x-00001-of-00002.bin": {"a.b": np.ones(2)}, "x-00002-of-00002.bin": {}}
+    held["x-00002-of-00002.bin"]["c"] = np.ones(3)
+    for name in held:
+        (tmp_path / name).touch()
+    found = read_sharded(
+        tmp_path / "x.bin.index.json",
+        lambda path: held[path.name],
+        ".bin",
+        rename=lambda name: name.replace("/", "."),
+    )
+    assert {name: array.shape for name, array in found.items()} == {
+        "a.b": (2,),
+        "c": (3,),
+    }
+
+
 def test_the_files_may_be_links_as_in_a_hub_cache(tmp_path):
     arrays = save(tmp_path / "blobs", 4000)
-    (tmp_path / "snapshot").mkdir()
-    for file in (tmp_path / "blobs").iterdir():
-        (tmp_path / "snapshot" / file.name).symlink_to(file)
-    assert equal(Checkpoint.open(tmp_path / "snapshot"), arrays)
+    snapshot = tmp_path / "snapshots" / "main"
+    snapshot.mkdir(parents=True)
+    for number, file in enumerate(list((tmp_path / "blobs").iterdir())):
+        file.rename(tmp_path / "blobs" / str(number))
+        (snapshot / file.name).symlink_to(f"../../blobs/{number}")
+    assert equal(Checkpoint.open(snapshot), arrays)
 
 
 class TestNotThere:
@@ -195,7 +247,8 @@ class TestNotThere:
         with pytest.raises(CheckpointError) as caught:
             Checkpoint.open(tmp_path)
         assert str(caught.value) == (
-            f"{tmp_path} holds neither model.safetensors nor {INDEX}, so it has no "
+            f"NOT_A_CHECKPOINT {tmp_path}: it holds neither model.safetensors nor "
+            f"{INDEX}, so it has no "
             f"weights to load. Give the directory of a safetensors checkpoint."
         )
 
@@ -203,21 +256,21 @@ class TestNotThere:
     def test_a_file_instead_of_the_directory(self, name, tmp_path):
         save(tmp_path)
         with pytest.raises(
-            CheckpointError, match=r"is a file\. Give the directory that"
+            CheckpointError, match=r"it is a file\. Give the directory that"
         ):
             Checkpoint.open(tmp_path / name)
 
     def test_a_directory_instead_of_the_file(self, tmp_path):
         (tmp_path / "model.safetensors").mkdir()
         with pytest.raises(
-            CheckpointError, match=r"model\.safetensors is not a regular"
+            CheckpointError, match=r"model\.safetensors: it is not a regular"
         ):
             Checkpoint.open(tmp_path)
 
     def test_a_pipe_instead_of_the_file(self, tmp_path):
         os.mkfifo(tmp_path / "model.safetensors")
         with pytest.raises(
-            CheckpointError, match=r"model\.safetensors is not a regular"
+            CheckpointError, match=r"model\.safetensors: it is not a regular"
         ):
             Checkpoint.open(tmp_path)
 
@@ -233,34 +286,45 @@ class TestBadShards:
         change(values["weight_map"])
         (folder / INDEX).write_text(json.dumps(values))
 
-    def refused(self, folder):
-        with pytest.raises(CheckpointError) as caught:
+    def refused(self, folder, code, file=INDEX):
+        with pytest.raises(FormatError) as caught:
             Checkpoint.open(folder)
-        return str(caught.value)
+        message = str(caught.value)
+        assert message.startswith(f"{code} {folder / file}: "), message
+        assert message.isprintable()
+        return message
 
     def test_missing(self, folder):
         shards = sorted(folder.glob("model-*"))
         shards[1].unlink()
         shards[3].unlink()
-        assert self.refused(folder) == (
-            f"{folder} lacks {shards[1].name}, {shards[3].name} of the {len(shards)} "
-            f"files that {INDEX} names. Get the missing files."
+        shards[3].symlink_to(folder / "nowhere")
+        assert self.refused(folder, "MISSING_SHARD").endswith(
+            f": of the {len(shards)} files that it names there is no "
+            f"{shards[1].name!r}, {shards[3].name!r}. Get the missing files."
         )
 
-    @pytest.mark.parametrize("left", [0, 7, 20, -100, -1])
-    def test_cut_short(self, left, folder):
+    @pytest.mark.parametrize(
+        ("left", "code"),
+        [
+            *((0, "EMPTY"), (7, "TOO_SHORT"), (20, "TRUNCATED")),
+            *((-100, "TRUNCATED"), (-1, "TRUNCATED")),
+        ],
+    )
+    def test_cut_short(self, left, code, folder):
         shard = sorted(folder.glob("model-*"))[2]
         shard.write_bytes(shard.read_bytes()[:left])
-        assert str(shard) in self.refused(folder)
+        self.refused(folder, code, shard.name)
 
     def test_a_name_in_two_shards(self, folder):
         first, second = sorted(folder.glob("model-*"))[:2]
         name, array = next(iter(load_file(first).items()))
         held = load_file(second)
         save_file({**held, name: array}, second)
-        message = self.refused(folder)
-        assert f"\n  {name!r} is in {first.name} and in {second.name}\n" in message
-        assert message.startswith(f"{folder / INDEX} and its files do not agree:")
+        assert self.refused(folder, "BAD_INDEX").endswith(
+            f": it and its files do not agree: stored twice: {name!r} is in "
+            f"{first.name} and {second.name}. Get the checkpoint again."
+        )
 
     def test_a_name_twice_in_one_shard(self, folder):
         first = sorted(folder.glob("model-*"))[0]
@@ -270,77 +334,140 @@ class TestBadShards:
         body = text[1:]  # the same entries once more
         text = text[:-1] + b"," + body
         first.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + length :])
-        assert "stands there twice. Get the file again." in self.refused(folder)
+        assert "twice. Get the file again." in self.refused(
+            folder, "DUPLICATE", first.name
+        )
 
     def test_the_index_names_what_no_shard_holds_and_the_other_way_round(self, folder):
         def change(weight_map):
             weight_map["made.up\x1b"] = weight_map["pooler.bias"]
-            weight_map["pooler.bias"], weight_map["pooler.weight"] = (
-                weight_map["embeddings.word_embeddings.weight"],
-                weight_map["pooler.bias"],
-            )
+            weight_map["pooler.bias"] = weight_map["embeddings.word_embeddings.weight"]
             del weight_map["embeddings.LayerNorm.bias"]
 
         self.index(folder, change)
-        message = self.refused(folder)
-        assert r"'made.up\x1b' is not in model-000" in message
-        assert "'pooler.bias' is in model-000" in message
-        assert "'embeddings.LayerNorm.bias' is in model-00001" in message
-        assert message.count("but the index does not say so") == 2
-        assert message.endswith("\nGet the checkpoint again.")
+        assert self.refused(folder, "BAD_INDEX").endswith(
+            r": it and its files do not agree: no file holds 'made.up\x1b'; it does "
+            "not name 'embeddings.LayerNorm.bias'; in other files than it says are "
+            "'pooler.bias'. Get the checkpoint again."
+        )
+
+    def test_second_names_of_tied_arrays_that_only_the_index_has(self, folder):
+        home = sorted(file.name for file in folder.glob("model-*"))[0]
+        self.index(folder, lambda weight_map: weight_map.update({"tied": home}))
+        assert self.refused(folder, "BAD_INDEX").endswith(
+            "no file holds 'tied'. If they are second names of tied arrays, take them "
+            "out of the index, else get the checkpoint again."
+        )
+
+    def test_many_names(self, folder):
+        homes = {f"made up {i}": "model-00001-of-00002.safetensors" for i in range(999)}
+        (folder / "model-00001-of-00002.safetensors").write_bytes(
+            (8).to_bytes(8, "little") + b"{}      "
+        )
+        self.index(folder, lambda weight_map: weight_map.update(homes))
+        assert "'made up 99' and 899 more" in self.refused(folder, "BAD_INDEX")
 
     @pytest.mark.parametrize(
         "place",
         [
-            *("../x.safetensors", "/etc/x.safetensors", "a/x.safetensors", ".."),
+            *("../x.safetensors", "/etc/x.safetensors", "a/x.safetensors"),
             *("C:x.safetensors", r"C:\x.safetensors", r"\\srv\s\x.safetensors"),
             *(r"..\x.safetensors", "http://h/x.safetensors", "file:x.safetensors"),
-            *("x.bin", "pytorch_model.bin", "x.safetensors.bin", "", ".safetensors"),
-            *(
-                "x.safetensors\n",
-                "x\0.safetensors",
-                "x.safetensors ",
-                "x\x1b.safetensors",
-            ),
+            *("x.safetensors\n", "x\0.safetensors", "x.safetensors "),
+            *("x\x1b.safetensors", ""),
         ],
     )
     def test_the_index_points_elsewhere(self, place, folder):
         """Nothing outside is opened, not even to see whether it is there."""
         (folder.parent / "x.safetensors").write_bytes(b"outside")
         self.index(folder, lambda weight_map: weight_map.update({"pooler.bias": place}))
-        message = self.refused(folder)
-        assert (
-            f"points outside its folder or at no safetensors file: {place!r}."
-            in message
+        assert self.refused(folder, "UNSAFE").endswith(
+            f": it points outside its folder: {place!r}. Do not use this checkpoint."
         )
-        assert message.endswith("Do not use this checkpoint.")
-
-    @pytest.mark.parametrize("place", [None, 3, ["a"], {"a": 1}])
-    def test_the_index_names_something_that_is_no_text(self, place, folder):
-        self.index(folder, lambda weight_map: weight_map.update({"pooler.bias": place}))
-        assert f"at no safetensors file: {str(place)!r}." in self.refused(folder)
 
     @pytest.mark.parametrize(
-        ("text", "words"),
+        "place",
         [
-            ('{"weight_map": []}', "has no 'weight_map' from names to files."),
-            ('{"weight_map": "x"}', "has no 'weight_map' from names to files."),
-            ("{}", "has no 'weight_map' from names to files."),
-            ("[]", "holds a JSON list where an object is expected."),
-            ("{", "is not a JSON file: "),
-            ('{"weight_map": {"a": "x", "a": "y"}}', "holds 'a' twice."),
+            *("..", "x.bin", "pytorch_model.bin", "x.safetensors.bin", ".safetensors"),
+            *(None, 3, ["a"], {"a": 1}),
         ],
     )
-    def test_the_index_is_none(self, text, words, folder):
-        (folder / INDEX).write_text(text)
-        assert f"{folder / INDEX} {words}" in self.refused(folder)
+    def test_the_index_points_at_other_kinds(self, place, folder):
+        self.index(folder, lambda weight_map: weight_map.update({"pooler.bias": place}))
+        assert self.refused(folder, "BAD_INDEX").endswith(
+            f": it points at what is no .safetensors file: {place!r}. Get the file "
+            f"again."
+        )
 
-    def test_a_shard_is_a_directory_or_a_pipe(self, folder):
+    @pytest.mark.parametrize(
+        ("text", "code", "words"),
+        [
+            ("", "EMPTY", "it has no bytes"),
+            ('{"weight_map": []}', "BAD_INDEX", "no 'weight_map' from names to files."),
+            ('{"weight_map": "x"}', "BAD_INDEX", "no 'weight_map' from names to files"),
+            ("{}", "BAD_INDEX", "it has no 'weight_map' from names to files."),
+            ("[]", "BAD_INDEX", "it has no 'weight_map' from names to files."),
+            ("{", "BAD_INDEX", "it is no JSON at byte 1: "),
+            ("<html>404", "BAD_INDEX", "it is no JSON at byte 0: "),
+            ("version https://git-lfs.github.com/", "LFS_POINTER", "Run 'git lfs pu"),
+            ('{"weight_map": ' + "[" * 10**5, "BAD_INDEX", "too deep within each"),
+            ('{"weight_map": {"a": "x", "a": "y"}}', "DUPLICATE", "it names 'a' twice"),
+            ('{"a":"' + "a" * 2**24 + '"}', "TOO_LARGE", "it has 16777224 bytes, at"),
+        ],
+    )
+    def test_the_index_is_none(self, text, code, words, folder):
+        (folder / INDEX).write_text(text)
+        assert words in self.refused(folder, code)
+
+    def test_a_shard_is_no_file(self, folder):
         first, second = sorted(folder.glob("model-*"))[:2]
         first.unlink()
         first.mkdir()
-        assert f"{first} is not a regular file" in self.refused(folder)
+        words = "it is not a regular file. Give a file."
+        assert words in self.refused(folder, "NOT_A_CHECKPOINT", first.name)
         first.rmdir()
         os.mkfifo(first)
-        assert f"{first} is not a regular file" in self.refused(folder)
+        assert words in self.refused(folder, "NOT_A_CHECKPOINT", first.name)
         assert second.exists()
+        (folder / INDEX).unlink()
+        os.mkfifo(folder / INDEX)
+        assert words in self.refused(folder, "NOT_A_CHECKPOINT")
+
+    @pytest.mark.parametrize("target", ["blobs/x", "models/blobs/x", "y/x"])
+    def test_a_shard_is_a_link_that_leaves_the_folder(self, target, folder, tmp_path):
+        first = sorted(folder.glob("model-*"))[0]
+        (tmp_path / target).parent.mkdir(parents=True)
+        first.rename(tmp_path / target)
+        first.symlink_to(tmp_path / target)
+        assert self.refused(folder, "UNSAFE").endswith(
+            f": files that it names are links that leave the folder: {first.name!r}. "
+            f"Copy what they lead to into the folder, if you trust it."
+        )
+
+    def test_links_that_are_the_rule(self, folder, tmp_path):
+        """Within the folder, from a copied index into the cache, and of a folder."""
+        first, second = sorted(folder.glob("model-*"))[:2]
+        first.rename(folder / "other")
+        first.symlink_to("other")
+        blobs = tmp_path / "models--a--b" / "blobs"
+        blobs.mkdir(parents=True)
+        second.rename(blobs / "0123")
+        second.symlink_to(blobs / "0123")
+        assert len(Checkpoint.open(folder)) > 9
+        (tmp_path / "alias").symlink_to(folder)
+        assert len(Checkpoint.open(tmp_path / "alias")) > 9
+
+    @pytest.mark.parametrize("total", [0, "5", None, 1.5, "right", "no metadata"])
+    def test_the_size_in_the_index(self, total, folder, caplog):
+        values = json.loads((folder / INDEX).read_text())
+        if total == "no metadata":
+            del values["metadata"]
+        elif total != "right":
+            values["metadata"]["total_size"] = total
+        (folder / INDEX).write_text(json.dumps(values))
+        assert len(Checkpoint.open(folder)) > 9
+        words = f"says that its arrays have {total!r} bytes, and they have "
+        said = [record.message for record in caplog.records]
+        assert len(said) == (total in (0, "5", 1.5))
+        assert all(str(folder / INDEX) in message for message in said)
+        assert all(words in message for message in said)

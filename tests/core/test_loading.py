@@ -376,7 +376,9 @@ class TestOpen:
 
     def test_a_file_is_no_directory(self, tmp_path):
         write(tmp_path, tiny())
-        with pytest.raises(CheckpointError, match=r"config\.json is a file\. Give the"):
+        with pytest.raises(
+            CheckpointError, match=r"config\.json: it is a file\. Give the"
+        ):
             open_pretrained(tmp_path / "config.json", None, {})
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save
 
-from albert_core import CheckpointError
-from albert_core.safetensors_file import DTYPES, read_header, write
+from albert_core.errors import CheckpointError, FormatError
+from albert_core.safetensors_file import DTYPES, metadata, read_header, write
 
 F32 = {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}
 
@@ -108,8 +108,9 @@ def test_a_type_that_the_format_does_not_have(dtype, tmp_path):
     arrays = {"fine": sample("f4"), "bad": np.zeros(2, dtype)}
     with pytest.raises(CheckpointError) as caught:
         write(tmp_path / "x", arrays, arrays)
-    assert "cannot be saved for their number type: bad " in str(caught.value)
-    assert "Convert them to one of float64, float32" in str(caught.value)
+    assert "BAD_DTYPE" in str(caught.value)
+    assert "the format has no number type for 'bad' " in str(caught.value)
+    assert "Convert them to one of bfloat16, bool, float16" in str(caught.value)
     assert not (tmp_path / "x").exists()
 
 
@@ -119,33 +120,68 @@ def test_nothing_is_written_over(tmp_path):
         write(tmp_path / "x", {}, [])
 
 
-# What is wrong, the file, and words of the message. The library refuses all but
-# `OURS`: a space before the header, and names that stand twice (it takes the last).
+# What is wrong, the file, the code and words of the message. The library refuses all
+# but `OURS`: a space before the header, names that stand twice (it takes the last), and
+# more arrays, or a longer header, than any model has.
+DEEP = '{"x":' + "[" * 10**5
+MANY = "{" + ",".join(f'"{i}":{json.dumps(F32)}' for i in range(70_000)) + "}"
+ESCAPES = "../\x1b[2J\n\u202e\0" + "n" * 2**20
 BAD = {
-    "empty": (b"", "x is empty. Get the file again."),
-    "short": (b"\1\0\0", "is not a safetensors file: it has 3 bytes and starts with"),
-    "only a length": (pack(b""), "is not a safetensors file: it has 8 bytes"),
+    "empty": (b"", "EMPTY", "it has no bytes. Get the file again."),
+    "short": (b"\1\0\0", "TOO_SHORT", "it has 3 bytes, and the shortest safetensors"),
+    "only a length": (pack(b""), "TOO_SHORT", "it has 8 bytes"),
     "lfs": (
         b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 2\n",
-        "is a Git LFS pointer to the weights: run 'git lfs pull'.",
+        "LFS_POINTER",
+        "it is a Git LFS pointer to the weights. Run 'git lfs pull'.",
     ),
-    "html": (b"<!DOCTYPE html><html>404", "starts with b'<!DOCTYPE html><html>404'."),
-    "zip": (b"PK\3\4" + b"\0" * 60, "is not a safetensors file: it has 64 bytes"),
+    "html": (
+        b"<!DOCTYPE html><html>404",
+        "NOT_A_CHECKPOINT",
+        "it begins with b'<!DOCTYPE html><html>404', as web pages do. Get",
+    ),
+    "json": (
+        b'{"error": "404"}',
+        "NOT_A_CHECKPOINT",
+        """it begins with b'{"error": "404"}', as JSON does. Get""",
+    ),
+    "zip": (
+        b"PK\3\4" + b"\0" * 60,
+        "NOT_A_CHECKPOINT",
+        r"it is no safetensors file: it begins with b'PK\x03\x04\x00",
+    ),
     "huge header": (
         (2**63).to_bytes(8, "little") + b"{}",
-        "announces a header of 9223372036854775808 bytes, but the file has 10",
+        "HEADER_TOO_LARGE",
+        "it announces a header of 9223372036854775808 bytes, and at most 16777216 are",
     ),
-    "header beyond the end": (pack("{}")[:-1], "announces a header of 2 bytes, but"),
-    "no object": (pack("[1]  "), "is not a safetensors file"),
-    "space before": (pack(" {}"), "is not a safetensors file"),
-    "not JSON": (pack("{'x': 1}"), "has a damaged header: Expecting property name"),
-    "cut JSON": (pack('{"x": {"dty'), "has a damaged header: Unterminated string"),
-    "not UTF-8": (pack(b'{"\xff": 1}'), "has a damaged header: 'utf-8' codec can't"),
-    "two objects": (pack("{}{}"), "has a damaged header: Extra data"),
-    "deep": (pack('{"x":' + "[" * 10**5), "has a damaged header: maximum recursion"),
+    "header beyond the end": (
+        pack("{}  ")[:-1],
+        "TRUNCATED",
+        "its header needs 12 bytes, the file has 11. Get",
+    ),
+    "no object": (pack("[1]  "), "BAD_HEADER", "begins with b'[' at byte 8, not"),
+    "space before": (pack(" {}"), "BAD_HEADER", "begins with b' ' at byte 8, not"),
+    "not JSON": (pack("{'x': 1}"), "BAD_HEADER", "it is no JSON at byte 9: Expecting"),
+    "cut JSON": (pack('{"ü": {"dty'), "BAD_HEADER", "at byte 16: Unterminated string"),
+    "not UTF-8": (pack(b'{"\xff": 1}'), "BAD_HEADER", "byte 10 is not UTF-8. Get"),
+    "two objects": (pack("{}{}"), "BAD_HEADER", "at byte 10: Extra data"),
+    "NaN": (pack('{"x": NaN}'), "BAD_HEADER", "it is no JSON: there is NaN."),
+    "deep": (pack(DEEP), "BAD_HEADER", "too deep within each other"),
+    "many": (
+        pack(MANY),
+        "TOO_LARGE",
+        "bytes and 560000 braces, brackets and commas; that of a model has at most",
+    ),
     "long number": (
         pack('{"x": {"dtype":"U8","shape":[%s],"data_offsets":[0,1]}}' % ("9" * 5000)),
-        "has a damaged header: Exceeds the limit",
+        "BAD_HEADER",
+        "it is no JSON: Exceeds the limit",
+    ),
+    "half a letter": (
+        pack(json.dumps({"\ud800": F32}), bytes(24)),
+        "UNSUPPORTED",
+        r"an array cannot have the name '\ud800'",
     ),
     "twice": (
         pack(
@@ -153,86 +189,170 @@ BAD = {
             f'"x":{json.dumps(F32)},"y\\u001b":{json.dumps(F32)}}}',
             bytes(24),
         ),
-        r"has a damaged header: 'x', 'y\x1b' stands there twice. Get",
+        "DUPLICATE",
+        r"it names 'x', 'y\x1b' twice. Get",
     ),
     "a key twice": (
         pack(
             '{"x":{"dtype":"U8","shape":[1],"shape":[2],"data_offsets":[0,2]}}',
             bytes(2),
         ),
-        "has a damaged header: 'shape' stands there twice",
+        "DUPLICATE",
+        "it names 'shape' twice",
     ),
-    "metadata": (pack({"__metadata__": {"a": 1}}), "its metadata is no table of texts"),
+    "metadata": (
+        pack({"__metadata__": {"a": 1}}),
+        "BAD_HEADER",
+        "its metadata is no table of texts: {'a': 1}",
+    ),
     "metadata list": (
         pack({"__metadata__": ["a"]}),
-        "its metadata is no table of texts",
+        "BAD_HEADER",
+        "its metadata is no table of texts: ['a']",
     ),
-    "no entry": (pack({"x": 3}), "'x' is described by 3"),
+    "no entry": (pack({"x": 3}), "BAD_HEADER", "'x' is described by 3"),
     "no shape": (
         pack({"x": {"dtype": "F32", "data_offsets": [0, 4]}}),
+        "BAD_HEADER",
         "'x' is described",
     ),
-    "one offset": (pack({"x": {**F32, "data_offsets": [0]}}), "'x' is described by"),
-    "float": (
-        pack({"x": {**F32, "shape": [2.0, 3]}}, bytes(24)),
+    "one offset": (
+        pack({"x": {**F32, "data_offsets": [0]}}),
+        "BAD_HEADER",
         "'x' is described by",
     ),
-    "bool": (
-        pack({"x": {**F32, "shape": [True, 6]}}, bytes(24)),
-        "'x' is described by {'dtype': 'F32', 'shape': [True, 6]",
-    ),
-    "negative": (
-        pack({"x": {**F32, "shape": [-2, -3]}}, bytes(24)),
-        "'x' is described",
-    ),
+    **{
+        f"offsets {places}": (
+            pack(json.dumps({"x": F32}).replace("[0, 24]", places), bytes(24)),
+            "BAD_HEADER",
+            "'x' is described by {'dtype': 'F32', 'shape': [2, 3], 'data_offsets': [",
+        )
+        for places in ("[0, 1e308]", "[0.0, 24]", "[-24, 0]", "[true, 25]", '["", 1]')
+    },
+    **{
+        f"shape {shape}": (
+            pack(json.dumps({"x": F32}).replace("[2, 3]", shape), bytes(24)),
+            "BAD_SHAPE",
+            "'x' has the shape [",
+        )
+        for shape in ("[2.0, 3]", "[true, 6]", "[-2, -3]", "[1e308]", '["6"]', "[[6]]")
+    },
     "type": (
-        pack({"x": {**F32, "dtype": "F31"}}, bytes(24)),
-        "'x' holds 'F31', not one",
+        pack({"x": {**F32, "dtype": "F4"}}, bytes(24)),
+        "BAD_DTYPE",
+        "'x' holds 'F4', not one of F64, F32, F16, BF16, I64, I32, I16, I8, U64, U32, "
+        "U16, U8, BOOL. Convert it",
     ),
     "sizes": (
         pack({"x": {**F32, "shape": [2, 4]}}, bytes(24)),
+        "BAD_SHAPE",
         "'x' of shape [2, 4] and type F32 needs 32 bytes, but has 24",
     ),
     "backwards": (
         pack({"x": {**F32, "data_offsets": [24, 0]}}, bytes(24)),
+        "BAD_SHAPE",
         "but has -24",
     ),
     "overflow": (
         pack({"x": {**F32, "shape": [2**40, 2**40]}}, bytes(24)),
-        "needs 4835703278458516698824704 bytes, but has 24",
+        "BAD_SHAPE",
+        "'x' has the shape [1099511627776, 1099511627776]",
     ),
     "hole": (
         pack({"x": F32, "y": {**F32, "data_offsets": [28, 52]}}, bytes(52)),
+        "BAD_HEADER",
         "'y' begins at byte 28, not at 24",
     ),
     "overlap": (
         pack({"x": F32, "y": {**F32, "data_offsets": [12, 36]}}, bytes(36)),
+        "BAD_HEADER",
         "'y' begins at byte 12, not at 24",
     ),
-    "late start": (
-        pack({"x": {**F32, "data_offsets": [4, 28]}}, bytes(28)),
-        "'x' begins at byte 4, not at 0",
+    "escapes": (
+        pack({ESCAPES: {**F32, "data_offsets": [4, 28]}}, bytes(28)),
+        "BAD_HEADER",
+        r"'../\x1b[2J\n\u202e\x00nnn",
     ),
-    "cut data": (pack({"x": F32}, bytes(23)), "bytes, but its header describes "),
-    "no data": (pack({"x": F32}), "It is cut short or damaged; get the file again."),
-    "trailing": (pack({"x": F32}, bytes(25)), "bytes, but its header describes "),
+    "cut data": (
+        pack({"x": F32}, bytes(23)),
+        "TRUNCATED",
+        "its header describes 97 bytes, the file has 96",
+    ),
+    "no data": (pack({"x": F32}), "TRUNCATED", "97 bytes, the file has 73. Get the"),
+    "trailing": (
+        pack({"x": F32}, bytes(24) + b"PK"),
+        "TRAILING",
+        "2 bytes stand behind its last array. Get",
+    ),
 }
-OURS = {"space before", "twice"}
+OURS = {"space before", "twice", "many"}
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_file(name, tmp_path):
-    data, words = BAD[name]
+    data, code, words = BAD[name]
     (tmp_path / "x").write_bytes(data)
-    with pytest.raises(CheckpointError) as caught:
+    with pytest.raises(FormatError) as caught:
         read_header(tmp_path / "x")
-    assert str(caught.value).startswith(f"{tmp_path / 'x'} ")
+    assert caught.value.code == code, caught.value
+    assert str(caught.value).startswith(f"{code} {tmp_path / 'x'}: ")
     assert words in str(caught.value)
     assert len(str(caught.value)) < 600
     assert str(caught.value).isprintable()
     if name not in OURS:
         with pytest.raises((SafetensorError, OSError)):
             safe_open(tmp_path / "x", "numpy")
+
+
+def test_names_are_only_data(tmp_path):
+    """Paths, controls and a megabyte: none of it is a reason to refuse a file."""
+    arrays = {ESCAPES: sample("f4"), "../x": sample("f4"), "": sample("f4")}
+    path = make(tmp_path / "x", arrays)
+    assert read_header(path).keys() == arrays.keys() == load_file(path).keys()
+    assert [file.name for file in tmp_path.iterdir()] == ["x"]
+
+
+def test_many_arrays(tmp_path):
+    path = make(tmp_path / "x", {f"{i}": np.zeros((), "u1") for i in range(50_000)})
+    assert len(read_header(path)) == 50_000
+
+
+def test_metadata(tmp_path):
+    arrays = {"x": sample("f4")}
+    assert metadata(make(tmp_path / "x", arrays)) == {"format": "pt"}
+    write(tmp_path / "y", arrays, metadata={"ä": "b", "format": "tf"})
+    assert metadata(tmp_path / "y") == {"ä": "b", "format": "tf"}
+    with safe_open(tmp_path / "y", "numpy") as theirs:
+        assert theirs.metadata() == {"ä": "b", "format": "tf"}
+    (tmp_path / "z").write_bytes(pack({"x": F32}, bytes(24)))
+    assert metadata(tmp_path / "z") == {}
+    assert read_header(tmp_path / "z").keys() == {"x"}
+
+
+def test_lazy_arrays_are_read_once(tmp_path):
+    class Counted:
+        reads = 0
+        dtype, shape = np.dtype("f4"), (3,)
+
+        def read(self):
+            self.reads += 1
+            return np.ones(3, "f4") if self.reads == 1 else np.ones(4, "f4")
+
+    lazy = Counted()
+    write(tmp_path / "x", {"lazy": lazy, "array": sample("f4")})
+    assert lazy.reads == 1
+    assert load_file(tmp_path / "x")["lazy"].tolist() == [1, 1, 1]
+    with pytest.raises(FormatError, match=r"CHANGED .*'lazy' has changed while it was"):
+        write(tmp_path / "y", {"lazy": lazy})
+
+
+@pytest.mark.parametrize("name", ["__metadata__", "\ud800"])
+def test_names_that_cannot_be_written(name, tmp_path):
+    with pytest.raises(FormatError) as caught:
+        write(tmp_path / "x", {name: sample("f4")})
+    words = f"UNSUPPORTED {tmp_path / 'x'}: an array cannot have the name {name!r}."
+    assert str(caught.value).startswith(words)
+    assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.parametrize("cut", range(0, 300, 7))
@@ -250,7 +370,7 @@ def test_a_header_above_the_limit_is_not_read(tmp_path):
     with (tmp_path / "x").open("wb") as file:
         file.write(length.to_bytes(8, "little") + b"{")
         file.truncate(length + 8)
-    with pytest.raises(CheckpointError, match="and a header at most 104857600"):
+    with pytest.raises(CheckpointError, match="header of 104857601 bytes, and at most"):
         read_header(tmp_path / "x")
 
 
@@ -275,7 +395,7 @@ def test_what_the_library_refuses_we_refuse(place, byte, tmp_path_factory):
 
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "x")
-    with pytest.raises(CheckpointError, match="x is not a regular file"):
+    with pytest.raises(CheckpointError, match="x: it is not a regular file"):
         read_header(tmp_path / "x")
 
 

@@ -130,7 +130,7 @@ def clean(directory, more):
     """Whether a directory holds what the index names, and nothing else of ours."""
     names = {file.name for file in directory.iterdir()}
     shards = {name for name in names if name.startswith("model-")}
-    used = {stored.path.name for stored in Checkpoint.open(directory)._stored.values()}
+    used = {stored.path.name for stored in Checkpoint.open(directory).stored.values()}
     entry = {INDEX} if shards else {"model.safetensors"}
     expected = {"config.json", *entry, *used} | ({"spiece.model"} if more else set())
     return names == expected
