@@ -15,6 +15,8 @@ from albert_core.rules import ACTIVATIONS
 # Written to a file only where they differ from the default, as Hugging Face does.
 QUIET = (
     "problem_type",
+    "start_n_top",
+    "end_n_top",
     "output_attentions",
     "output_hidden_states",
     "return_dict",

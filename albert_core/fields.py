@@ -57,6 +57,8 @@ RULES: Mapping[str, Rule] = {
     "id2label": LABELS,
     "label2id": LABEL_NUMBERS,
     "problem_type": optional(one_of(PROBLEM_TYPES)),
+    "start_n_top": COUNT,
+    "end_n_top": COUNT,
     "output_attentions": FLAG,
     "output_hidden_states": FLAG,
     "return_dict": FLAG,
@@ -119,6 +121,10 @@ class Fields:
     """The inverse of `id2label`."""
     problem_type: str | None = None
     """Loss of a sequence classifier; None lets the labels decide."""
+    start_n_top: int = 5
+    """Starts of an answer that `ForQuestionAnsweringBeam` follows up."""
+    end_n_top: int = 5
+    """Ends that it gives for each of them."""
     output_attentions: bool = False
     """Return the attention probabilities unless a call says otherwise."""
     output_hidden_states: bool = False
@@ -145,6 +151,11 @@ class Fields:
     def num_blocks(self) -> int:
         """Number of blocks that have weights of their own."""
         return self.num_hidden_groups * self.inner_group_num
+
+    @property
+    def pair_size(self) -> int:
+        """Width of two hidden states side by side."""
+        return 2 * self.hidden_size
 
     @property
     def num_distances(self) -> int:

@@ -1,4 +1,7 @@
-"""The losses in NumPy float64, as Hugging Face's PyTorch classes define them."""
+"""The losses in NumPy float64.
+
+They are Hugging Face's PyTorch classes', but for `joint_span`, which is Google's.
+"""
 
 from typing import Any
 
@@ -9,6 +12,7 @@ from albert_core.errors import InputError
 
 F64 = NDArray[np.float64]
 IGNORED = -100  # a label that counts for nothing
+MASKED = 1e30  # Google's: what is taken off the score of a token that is no answer
 
 
 def cross_entropy(logits: F64, labels: NDArray[Any], ignored: int = IGNORED) -> float:
@@ -64,6 +68,11 @@ def sequence(logits: F64, labels: NDArray[Any], problem: str | None) -> float:
     labels = labels.astype(np.float64).reshape(logits.shape)
     if problem == "regression":
         return float(((logits - labels) ** 2).mean())
+    return binary(logits, labels)
+
+
+def binary(logits: F64, labels: NDArray[Any]) -> float:
+    """Mean loss of independent yes-or-no labels, of the shape of the logits."""
     # -log sigmoid(x) for 1 and -log sigmoid(-x) for 0, without overflow
     soft = np.maximum(logits, 0) - logits * labels + np.log1p(np.exp(-np.abs(logits)))
     return float(soft.mean())
@@ -82,3 +91,36 @@ def span(start: F64, end: F64, starts: NDArray[Any], ends: NDArray[Any]) -> floa
     starts, ends = (x.reshape(-1).clip(0, length) for x in (starts, ends))
     first = cross_entropy(start, starts, ignored=length)
     return (first + cross_entropy(end, ends, ignored=length)) / 2
+
+
+def joint_span(
+    start: F64,
+    end: F64,
+    cls_logits: F64,
+    starts: NDArray[Any],
+    ends: NDArray[Any],
+    impossible: NDArray[Any] | None,
+) -> float:
+    """Mean of the losses of both ends, and half of that of answerability.
+
+    A position outside the text adds nothing, but counts in the mean. Source:
+    google-research/albert `squad_utils.v2_model_fn_builder`.
+
+    Args:
+        start: Log-probabilities of the start [batch, seq].
+        end: Of the end, given the right start [batch, seq].
+        cls_logits: [batch].
+        starts: Positions [batch] or [batch, 1].
+        ends: The same.
+        impossible: 1 where there is no answer, [batch] or [batch, 1]; None leaves
+            answerability out.
+    """
+    losses = [0.0, 0.0]
+    for which, (logs, positions) in enumerate(((start, starts), (end, ends))):
+        for row, position in zip(logs, positions.reshape(-1), strict=True):
+            if 0 <= position < len(row):
+                losses[which] -= float(row[position]) / len(logs)
+    loss = sum(losses) / 2
+    if impossible is not None:
+        loss += binary(cls_logits, impossible.reshape(-1)) / 2
+    return loss

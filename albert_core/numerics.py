@@ -44,6 +44,12 @@ def softmax(x: F64) -> F64:
     return powers / powers.sum(-1, keepdims=True)
 
 
+def log_softmax(x: F64) -> F64:
+    """Logarithm of the softmax over the last axis."""
+    x = x - x.max(-1, keepdims=True)
+    return x - np.log(np.exp(x).sum(-1, keepdims=True))
+
+
 def mask_to_bias(mask: NDArray[Any]) -> F64:
     """Turn a mask [batch, seq] into what is added to scores [batch, heads, seq, seq].
 

@@ -152,6 +152,33 @@ class QuestionAnsweringModelOutput(ModelOutput):
     attentions: Any
 
 
+class AlbertForQuestionAnsweringBeamOutput(ModelOutput):
+    """Of the joint head of SQuAD 2: with labels a loss, without them the best spans.
+
+    N starts, M ends for each of them; the best come first.
+
+    Attributes:
+        loss: Scalar.
+        start_top_log_probs: [B, N].
+        start_top_index: [B, N], token numbers.
+        end_top_log_probs: [B, N * M]; entry i * M + j is the end j of the start i, and
+            its probability is that given the start.
+        end_top_index: [B, N * M], token numbers.
+        cls_logits: [B]; above 0 there is more likely no answer.
+        hidden_states: See `BaseModelOutputWithPooling`.
+        attentions: See `BaseModelOutputWithPooling`.
+    """
+
+    loss: Any
+    start_top_log_probs: Any
+    start_top_index: Any
+    end_top_log_probs: Any
+    end_top_index: Any
+    cls_logits: Any
+    hidden_states: Any
+    attentions: Any
+
+
 OUTPUTS: tuple[type[ModelOutput], ...] = (
     BaseModelOutputWithPooling,
     AlbertForPreTrainingOutput,
@@ -160,6 +187,7 @@ OUTPUTS: tuple[type[ModelOutput], ...] = (
     MultipleChoiceModelOutput,
     TokenClassifierOutput,
     QuestionAnsweringModelOutput,
+    AlbertForQuestionAnsweringBeamOutput,
 )
 
 

@@ -99,6 +99,9 @@ class Reference:
         sentence_order_label: ArrayLike | None = None,
         start_positions: ArrayLike | None = None,
         end_positions: ArrayLike | None = None,
+        is_impossible: ArrayLike | None = None,
+        cls_index: ArrayLike | None = None,
+        p_mask: ArrayLike | None = None,
     ) -> ModelOutput:
         """Run the model, without dropout, with all that it can return.
 
@@ -112,8 +115,11 @@ class Reference:
                 width `embedding_size`.
             labels: What most heads learn.
             sentence_order_label: What `ForPreTraining` learns besides.
-            start_positions: What `ForQuestionAnswering` learns.
+            start_positions: What both heads for question answering learn.
             end_positions: The same.
+            is_impossible: What `ForQuestionAnsweringBeam` learns besides.
+            cls_index: Where its [CLS] is.
+            p_mask: Where its answers cannot begin or end.
 
         Raises:
             InputError: The inputs do not fit the model.
@@ -145,6 +151,11 @@ class Reference:
             "sentence_order_label": sentence_order_label,
             "start_positions": start_positions,
             "end_positions": end_positions,
+            "is_impossible": is_impossible,
+            "cls_index": cls_index,
+            "p_mask": p_mask,
+            "attention_mask": mask,
+            "token_type_ids": segments,
         }
         known = {k: np.asarray(v) for k, v in targets.items() if v is not None}
         kind, compute = HEADS[self.head]

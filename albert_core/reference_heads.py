@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from albert_core import losses, outputs
 from albert_core.errors import InputError
 from albert_core.numerics import F64
+from albert_core.reference_beam import beams
 
 if TYPE_CHECKING:
     from albert_core.reference import Reference
@@ -119,4 +120,5 @@ HEADS: Mapping[str, tuple[type[outputs.ModelOutput], Callable[..., Fields]]] = {
     "ForMultipleChoice": (outputs.MultipleChoiceModelOutput, choices),
     "ForTokenClassification": (outputs.TokenClassifierOutput, tokens),
     "ForQuestionAnswering": (outputs.QuestionAnsweringModelOutput, spans),
+    "ForQuestionAnsweringBeam": (outputs.AlbertForQuestionAnsweringBeamOutput, beams),
 }

@@ -15,6 +15,7 @@ from albert_core.errors import CheckpointError
 KINDS: dict[str, dict[str, tuple[int, ...]]] = {
     "embedding": {"weight": (0, 1)},
     "dense": {"weight": (0, 1), "bias": (0,)},
+    "kernel": {"weight": (0, 1)},  # a dense layer without a bias
     "norm": {"weight": (0,), "bias": (0,)},
     "bias": {"bias": (0,)},
 }
@@ -123,6 +124,14 @@ SOP = (Layer("sop_classifier.classifier", "dense", (2, "hidden_size")),)
 CLASSIFIER = (Layer("classifier", "dense", ("num_labels", "hidden_size")),)
 CHOICE = (Layer("classifier", "dense", (1, "hidden_size")),)
 SPAN = (Layer("qa_outputs", "dense", (2, "hidden_size")),)
+BEAM = (
+    Layer("start_logits.dense", "dense", (1, "hidden_size")),
+    Layer("end_logits.dense_0", "dense", ("hidden_size", "pair_size")),
+    Layer("end_logits.LayerNorm", "norm", ("hidden_size",)),
+    Layer("end_logits.dense_1", "dense", (1, "hidden_size")),
+    Layer("answer_class.dense_0", "dense", ("hidden_size", "pair_size")),
+    Layer("answer_class.dense_1", "kernel", (1, "hidden_size")),
+)
 
 
 @dataclass(frozen=True)
@@ -141,6 +150,7 @@ HEADS: dict[str, Head] = {
     "ForMultipleChoice": Head(True, CHOICE),
     "ForTokenClassification": Head(False, CLASSIFIER),
     "ForQuestionAnswering": Head(False, SPAN),
+    "ForQuestionAnsweringBeam": Head(False, BEAM),
 }
 
 # Names that stand for another array of the same checkpoint.
@@ -242,6 +252,10 @@ def guess_head(names: list[str], architectures: list[str] | None) -> str:
         "ForPreTraining": ({"predictions", "sop_classifier"}, True),
         "ForMaskedLM": ({"predictions"}, pooled),
         "ForQuestionAnswering": ({"qa_outputs"}, pooled),
+        "ForQuestionAnsweringBeam": (
+            {layer.path.split(".")[0] for layer in BEAM},
+            pooled,
+        ),
         "ForSequenceClassification": ({"classifier"}, True),
         "ForTokenClassification": ({"classifier"}, False),
     }.items():

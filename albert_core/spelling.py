@@ -53,17 +53,19 @@ KERAS = Spelling(
     {
         ("embedding", "weight"): "embeddings",
         ("dense", "weight"): "kernel",
+        ("kernel", "weight"): "kernel",
         ("norm", "weight"): "gamma",
         ("norm", "bias"): "beta",
     },
-    turned=frozenset({"dense"}),
+    turned=frozenset({"dense", "kernel"}),
 )
 FLAX = Spelling(
     {
         ("embedding", "weight"): "embedding",
         ("dense", "weight"): "kernel",
+        ("kernel", "weight"): "kernel",
         ("norm", "weight"): "scale",
     },
-    turned=frozenset({"dense"}),
+    turned=frozenset({"dense", "kernel"}),
     kinds={"predictions.decoder": "dense"},
 )

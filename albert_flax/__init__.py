@@ -2,6 +2,7 @@
 
 from albert_core.config import AlbertConfig
 from albert_core.outputs import ModelOutput
+from albert_flax.beam import FlaxAlbertForQuestionAnsweringBeamModule
 from albert_flax.heads import (
     FlaxAlbertForMaskedLMModule,
     FlaxAlbertForMultipleChoiceModule,
@@ -16,6 +17,7 @@ from albert_flax.models import (
     FlaxAlbertForMultipleChoice,
     FlaxAlbertForPreTraining,
     FlaxAlbertForQuestionAnswering,
+    FlaxAlbertForQuestionAnsweringBeam,
     FlaxAlbertForSequenceClassification,
     FlaxAlbertForTokenClassification,
     FlaxAlbertModel,
@@ -23,6 +25,7 @@ from albert_flax.models import (
 from albert_flax.ops import dropout_keys
 from albert_flax.outputs import (
     FlaxAlbertForPreTrainingOutput,
+    FlaxAlbertForQuestionAnsweringBeamOutput,
     FlaxBaseModelOutputWithPooling,
     FlaxMaskedLMOutput,
     FlaxMultipleChoiceModelOutput,
@@ -42,6 +45,9 @@ __all__ = [
     "FlaxAlbertForPreTrainingModule",
     "FlaxAlbertForPreTrainingOutput",
     "FlaxAlbertForQuestionAnswering",
+    "FlaxAlbertForQuestionAnsweringBeam",
+    "FlaxAlbertForQuestionAnsweringBeamModule",
+    "FlaxAlbertForQuestionAnsweringBeamOutput",
     "FlaxAlbertForQuestionAnsweringModule",
     "FlaxAlbertForSequenceClassification",
     "FlaxAlbertForSequenceClassificationModule",

@@ -1,6 +1,6 @@
 """The model classes: Hugging Face's calling style around this package's modules."""
 
-from albert_flax import heads, layers
+from albert_flax import beam, heads, layers
 from albert_flax.pretrained import FlaxAlbertPreTrainedModel
 
 
@@ -44,3 +44,9 @@ class FlaxAlbertForQuestionAnswering(FlaxAlbertPreTrainedModel):
     """The span of text that answers a question."""
 
     module_class = heads.FlaxAlbertForQuestionAnsweringModule
+
+
+class FlaxAlbertForQuestionAnsweringBeam(FlaxAlbertPreTrainedModel):
+    """The span that answers a question, by beam search, and whether there is one."""
+
+    module_class = beam.FlaxAlbertForQuestionAnsweringBeamModule

@@ -13,13 +13,13 @@ import numpy as np
 from flax import nnx
 from jax import Array
 from jax.core import Tracer
-from jax.numpy import einsum, reshape, tanh
+from jax.numpy import einsum, exp, reshape, tanh
 
 from albert_core import inputs
 from albert_core.config import AlbertConfig
-from albert_core.losses import IGNORED
+from albert_core.losses import IGNORED, MASKED
 
-__all__ = ["einsum", "reshape", "tanh"]
+__all__ = ["einsum", "exp", "reshape", "tanh"]
 
 Module = nnx.Module
 
@@ -410,3 +410,68 @@ def binary_cross_entropy(logits: Array, labels: Array) -> Array:
     logits = widen(logits)
     yes, no = jax.nn.log_sigmoid(logits), jax.nn.log_sigmoid(-logits)
     return -(labels * yes + (1 - labels) * no).mean()
+
+
+def is_at(positions: Array, length: int) -> Array:
+    """Whether a token is at a position: [batch, count] to [batch, count, length]."""
+    return positions[..., None] == jnp.arange(length)
+
+
+def mix(hidden: Array, weights: Array) -> Array:
+    """Sums of tokens [batch, seq, width], by weights [batch, count, seq]."""
+    return jnp.matmul(weights.astype(hidden.dtype), hidden)
+
+
+def beside(x: Array, y: Array) -> Array:
+    """Two tensors joined in the last axis; their other axes are broadcast."""
+    shape = jnp.broadcast_shapes(x.shape[:-1], y.shape[:-1])
+    both = [jnp.broadcast_to(part, (*shape, part.shape[-1])) for part in (x, y)]
+    return jnp.concatenate(both, -1)
+
+
+def default_p_mask(
+    hidden: Array,
+    attention_mask: Array | None,
+    token_type_ids: Array | None,
+    cls_index: Array,
+) -> Array:
+    """Where an answer cannot begin or end, [batch, seq], from the other inputs.
+
+    Open are [CLS] at `cls_index` [batch, 1] and the text: with `token_type_ids` the
+    second segment without its last token, which is [SEP], else all but padding.
+    """
+    if attention_mask is None:
+        attention_mask = jnp.ones(hidden.shape[:2])
+    text = attention_mask != 0
+    if token_type_ids is not None:
+        text = text & (token_type_ids == 1)
+        after = jnp.concatenate([text[:, 1:], jnp.zeros_like(text[:, :1])], 1)
+        text = text & after
+    text = text | is_at(cls_index, length_of(hidden))[:, 0]
+    return (~text).astype(widen(hidden).dtype)
+
+
+def masked_log_softmax(scores: Array, p_mask: Array) -> Array:
+    """Log-probabilities of the tokens, almost none where the mask is 1."""
+    scores = widen(scores)
+    p_mask = p_mask.astype(scores.dtype)
+    return jax.nn.log_softmax(scores * (1 - p_mask) - MASKED * p_mask, -1)
+
+
+def top(x: Array, count: int) -> tuple[Array, Array]:
+    """The largest of the last axis and their places; of equals the first."""
+    return jax.lax.top_k(x, min(count, x.shape[-1]))
+
+
+def flatten_beams(x: Array) -> Array:
+    """[batch, starts, ends] to [batch, starts * ends]."""
+    return reshape(x, (x.shape[0], -1))
+
+
+def position_loss(log_probs: Array, positions: Array) -> Array:
+    """Mean negative log-probability [batch, seq] of positions, [batch] or [batch, 1].
+
+    One outside of the text adds nothing, but counts in the mean.
+    """
+    right = is_at(reshape(positions, (-1, 1)), length_of(log_probs))[:, 0]
+    return -jnp.where(right, log_probs, 0).sum(-1).mean()

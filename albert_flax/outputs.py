@@ -10,6 +10,7 @@ from jax.tree_util import DictKey, register_pytree_with_keys
 from albert_core import outputs
 
 FlaxAlbertForPreTrainingOutput = outputs.AlbertForPreTrainingOutput
+FlaxAlbertForQuestionAnsweringBeamOutput = outputs.AlbertForQuestionAnsweringBeamOutput
 FlaxBaseModelOutputWithPooling = outputs.BaseModelOutputWithPooling
 FlaxMaskedLMOutput = outputs.MaskedLMOutput
 FlaxMultipleChoiceModelOutput = outputs.MultipleChoiceModelOutput

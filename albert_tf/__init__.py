@@ -2,6 +2,7 @@
 
 from albert_core.config import AlbertConfig
 from albert_core.outputs import ModelOutput
+from albert_tf.beam import TFAlbertForQuestionAnsweringBeam
 from albert_tf.heads import (
     TFAlbertForMaskedLM,
     TFAlbertForMultipleChoice,
@@ -13,6 +14,7 @@ from albert_tf.heads import (
 from albert_tf.layers import TFAlbertModel
 from albert_tf.outputs import (
     TFAlbertForPreTrainingOutput,
+    TFAlbertForQuestionAnsweringBeamOutput,
     TFBaseModelOutputWithPooling,
     TFMaskedLMOutput,
     TFMultipleChoiceModelOutput,
@@ -30,6 +32,8 @@ __all__ = [
     "TFAlbertForPreTraining",
     "TFAlbertForPreTrainingOutput",
     "TFAlbertForQuestionAnswering",
+    "TFAlbertForQuestionAnsweringBeam",
+    "TFAlbertForQuestionAnsweringBeamOutput",
     "TFAlbertForSequenceClassification",
     "TFAlbertForTokenClassification",
     "TFAlbertModel",

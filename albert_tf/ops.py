@@ -13,13 +13,14 @@ from tensorflow import reshape, tanh
 
 from albert_core import inputs
 from albert_core.config import AlbertConfig
-from albert_core.losses import IGNORED
+from albert_core.losses import IGNORED, MASKED
 from albert_tf.shapes import Tensor
 
 __all__ = ["reshape", "tanh"]
 
 Modules = list
 einsum: Callable[..., Any] = tf.einsum
+exp: Callable[..., Any] = tf.exp
 
 
 class Named:
@@ -68,8 +69,8 @@ def unlocked(layer: keras.layers.Layer) -> Iterator[None]:
 class Linear(keras.layers.Dense):
     """A dense layer whose values come from `post_init` or from a checkpoint."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(outputs, kernel_initializer="zeros")
+    def __init__(self, inputs: int, outputs: int, bias: bool = True) -> None:
+        super().__init__(outputs, use_bias=bias, kernel_initializer="zeros")
         self.inputs = inputs
 
     def build(self, input_shape: Any = None) -> None:
@@ -458,3 +459,76 @@ def binary_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean loss of independent yes-or-no labels."""
     logits, labels = widen(logits), widen(labels)
     return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels, logits))
+
+
+def is_at(positions: Tensor, length: int) -> Tensor:
+    """Whether a token is at a position: [batch, count] to [batch, count, length]."""
+    return tf.equal(positions[..., None], tf.range(length, dtype=positions.dtype))
+
+
+def mix(hidden: Tensor, weights: Tensor) -> Tensor:
+    """Sums of tokens [batch, seq, width], by weights [batch, count, seq]."""
+    return tf.matmul(tf.cast(weights, hidden.dtype), hidden)
+
+
+def beside(x: Tensor, y: Tensor) -> Tensor:
+    """Two tensors joined in the last axis; their other axes are broadcast."""
+    shape = tf.broadcast_dynamic_shape(tf.shape(x)[:-1], tf.shape(y)[:-1])
+    both = [
+        tf.broadcast_to(part, tf.concat([shape, [part.shape[-1]]], 0))
+        for part in (x, y)
+    ]
+    return tf.concat(both, -1)
+
+
+def default_p_mask(
+    hidden: Tensor,
+    attention_mask: Tensor | None,
+    token_type_ids: Tensor | None,
+    cls_index: Tensor,
+) -> Tensor:
+    """Where an answer cannot begin or end, [batch, seq], from the other inputs.
+
+    Open are [CLS] at `cls_index` [batch, 1] and the text: with `token_type_ids` the
+    second segment without its last token, which is [SEP], else all but padding.
+    """
+    if attention_mask is None:
+        attention_mask = tf.ones(tf.shape(hidden)[:2])
+    text = tf.cast(attention_mask, tf.bool)
+    if token_type_ids is not None:
+        text = text & tf.equal(token_type_ids, 1)
+        after = tf.concat([text[:, 1:], tf.zeros_like(text[:, :1])], 1)
+        text = text & after
+    text = text | is_at(cls_index, length_of(hidden))[:, 0]
+    return tf.cast(~text, widen(hidden).dtype)
+
+
+def masked_log_softmax(scores: Tensor, p_mask: Tensor) -> Tensor:
+    """Log-probabilities of the tokens, almost none where the mask is 1."""
+    scores = widen(scores)
+    p_mask = tf.cast(p_mask, scores.dtype)
+    masked = scores * (1 - p_mask) - constant(MASKED, scores) * p_mask
+    return tf.nn.log_softmax(masked)
+
+
+def top(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The largest of the last axis and their places; of equals the first."""
+    if x.shape[-1] is None:
+        return tf.math.top_k(x, tf.minimum(count, tf.shape(x)[-1]))
+    return tf.math.top_k(x, min(count, x.shape[-1]))
+
+
+def flatten_beams(x: Tensor) -> Tensor:
+    """[batch, starts, ends] to [batch, starts * ends]."""
+    shape = tf.shape(x)
+    return reshape(x, (shape[0], shape[1] * shape[2]))
+
+
+def position_loss(log_probs: Tensor, positions: Tensor) -> Tensor:
+    """Mean negative log-probability [batch, seq] of positions, [batch] or [batch, 1].
+
+    One outside of the text adds nothing, but counts in the mean.
+    """
+    right = is_at(reshape(positions, (-1, 1)), length_of(log_probs))[:, 0]
+    chosen = tf.where(right, log_probs, tf.zeros_like(log_probs))
+    return -tf.reduce_mean(tf.reduce_sum(chosen, -1))

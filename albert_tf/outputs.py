@@ -8,6 +8,7 @@ import optree
 from albert_core import outputs
 
 TFAlbertForPreTrainingOutput = outputs.AlbertForPreTrainingOutput
+TFAlbertForQuestionAnsweringBeamOutput = outputs.AlbertForQuestionAnsweringBeamOutput
 TFBaseModelOutputWithPooling = outputs.BaseModelOutputWithPooling
 TFMaskedLMOutput = outputs.MaskedLMOutput
 TFMultipleChoiceModelOutput = outputs.MultipleChoiceModelOutput

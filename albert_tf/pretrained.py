@@ -32,8 +32,8 @@ POLICIES = (*DTYPES, "mixed_float16", "mixed_bfloat16")
 LARGEST_COPY = 2**20  # bytes
 
 # The labels that each head takes, in the order in which `fit` may give them, and the
-# output that each one judges.
-LABELS: dict[str, dict[str, str]] = {
+# output that each one judges; None where only the model's own loss can.
+LABELS: dict[str, dict[str, str | None]] = {
     schema.BASE: {},
     "ForPreTraining": {
         "labels": "prediction_logits",
@@ -42,6 +42,11 @@ LABELS: dict[str, dict[str, str]] = {
     "ForQuestionAnswering": {
         "start_positions": "start_logits",
         "end_positions": "end_logits",
+    },
+    "ForQuestionAnsweringBeam": {
+        "start_positions": None,
+        "end_positions": None,
+        "is_impossible": "cls_logits",
     },
 }
 
@@ -436,7 +441,7 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
         super().export(filepath, *args, **options)
 
     @property
-    def _labels(self) -> dict[str, str]:
+    def _labels(self) -> dict[str, str | None]:
         """Each label that the head takes, and the output that it judges."""
         return LABELS.get(self.head, {"labels": "logits"})
 
@@ -499,10 +504,19 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
         if self._labels.keys() == targets.keys() == {"labels"}:
             return targets["labels"], y_pred.logits
         names = {label: self._labels[label] for label in targets}
+        judged = {label: output for label, output in names.items() if output}
         return (
-            {output: targets[label] for label, output in names.items()},
-            {output: y_pred[output] for output in names.values()},
+            {output: targets[label] for label, output in judged.items()},
+            {output: y_pred[output] for output in judged.values()},
         )
+
+    def _check_all_judged(self) -> None:
+        """Refuse a compiled loss where it would leave labels out."""
+        if left := [label for label, output in self._labels.items() if not output]:
+            raise InputError(
+                f"{type(self).__name__} learns from {' and '.join(left)} by its own "
+                f"loss alone. Give compile() no loss."
+            )
 
     def compute_loss(
         self,
@@ -515,11 +529,12 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
         """The compiled loss, or else the model's own, by the labels.
 
         Raises:
-            InputError: There is nothing to learn from, or samples have weights, which
-                the model's own loss does not take.
+            InputError: There is nothing to learn from, samples have weights, which
+                the model's own loss does not take, or only that loss will do.
         """
         target, output = self._judged(x, y, y_pred)
         if self._compile_loss is not None:
+            self._check_all_judged()
             return super().compute_loss(x, target, output, sample_weight, training)
         if y_pred.get("loss") is None:
             raise InputError(

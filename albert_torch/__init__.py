@@ -3,6 +3,7 @@
 from albert_core.config import AlbertConfig
 from albert_core.outputs import (
     AlbertForPreTrainingOutput,
+    AlbertForQuestionAnsweringBeamOutput,
     BaseModelOutputWithPooling,
     MaskedLMOutput,
     ModelOutput,
@@ -11,6 +12,7 @@ from albert_core.outputs import (
     SequenceClassifierOutput,
     TokenClassifierOutput,
 )
+from albert_torch.beam import AlbertForQuestionAnsweringBeam
 from albert_torch.heads import (
     AlbertForMaskedLM,
     AlbertForMultipleChoice,
@@ -29,6 +31,8 @@ __all__ = [
     "AlbertForPreTraining",
     "AlbertForPreTrainingOutput",
     "AlbertForQuestionAnswering",
+    "AlbertForQuestionAnsweringBeam",
+    "AlbertForQuestionAnsweringBeamOutput",
     "AlbertForSequenceClassification",
     "AlbertForTokenClassification",
     "AlbertModel",

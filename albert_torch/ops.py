@@ -5,16 +5,16 @@ from math import sqrt
 from typing import Any
 
 import torch
-from torch import Tensor, einsum, nn, tanh
+from torch import Tensor, einsum, exp, nn, tanh
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from albert_core import inputs
 from albert_core.config import AlbertConfig
-from albert_core.losses import IGNORED
+from albert_core.losses import IGNORED, MASKED
 from albert_torch.pretrained import is_filled_later
 
-__all__ = ["einsum", "tanh"]
+__all__ = ["einsum", "exp", "tanh"]
 
 Module = nn.Module
 Modules = nn.ModuleList
@@ -370,3 +370,75 @@ def mean_squared_error(logits: Tensor, labels: Tensor) -> Tensor:
 def binary_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean loss of independent yes-or-no labels."""
     return functional.binary_cross_entropy_with_logits(logits, labels)
+
+
+def widen(x: Tensor) -> Tensor:
+    """Half precision as float32: it cannot hold a mask, nor the sum of a batch."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def is_at(positions: Tensor, length: int) -> Tensor:
+    """Whether a token is at a position: [batch, count] to [batch, count, length]."""
+    return positions[..., None] == torch.arange(length, device=positions.device)
+
+
+def mix(hidden: Tensor, weights: Tensor) -> Tensor:
+    """Sums of tokens [batch, seq, width], by weights [batch, count, seq]."""
+    return torch.matmul(weights.to(hidden.dtype), hidden)
+
+
+def beside(x: Tensor, y: Tensor) -> Tensor:
+    """Two tensors joined in the last axis; their other axes are broadcast."""
+    shape = torch.broadcast_shapes(x.shape[:-1], y.shape[:-1])
+    both = [part.expand(*shape, part.shape[-1]) for part in (x, y)]
+    return torch.cat(both, -1)
+
+
+def default_p_mask(
+    hidden: Tensor,
+    attention_mask: Tensor | None,
+    token_type_ids: Tensor | None,
+    cls_index: Tensor,
+) -> Tensor:
+    """Where an answer cannot begin or end, [batch, seq], from the other inputs.
+
+    Open are [CLS] at `cls_index` [batch, 1] and the text: with `token_type_ids` the
+    second segment without its last token, which is [SEP], else all but padding.
+    """
+    if attention_mask is None:
+        attention_mask = torch.ones(hidden.shape[:2], device=hidden.device)
+    text = attention_mask != 0
+    if token_type_ids is not None:
+        text = text & (token_type_ids == 1)
+        after = torch.cat([text[:, 1:], torch.zeros_like(text[:, :1])], 1)
+        text = text & after
+    text = text | is_at(cls_index, length_of(hidden))[:, 0]
+    return (~text).to(widen(hidden).dtype)
+
+
+def masked_log_softmax(scores: Tensor, p_mask: Tensor) -> Tensor:
+    """Log-probabilities of the tokens, almost none where the mask is 1."""
+    scores = widen(scores)
+    p_mask = p_mask.to(scores.dtype)
+    return functional.log_softmax(scores * (1 - p_mask) - MASKED * p_mask, -1)
+
+
+def top(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The largest of the last axis and their places; of equals the first."""
+    # Not `topk`, which takes any of equals.
+    values, places = torch.sort(x, dim=-1, descending=True, stable=True)
+    return values[..., :count], places[..., :count]
+
+
+def flatten_beams(x: Tensor) -> Tensor:
+    """[batch, starts, ends] to [batch, starts * ends]."""
+    return x.flatten(1)
+
+
+def position_loss(log_probs: Tensor, positions: Tensor) -> Tensor:
+    """Mean negative log-probability [batch, seq] of positions, [batch] or [batch, 1].
+
+    One outside of the text adds nothing, but counts in the mean.
+    """
+    right = is_at(reshape(positions, (-1, 1)), length_of(log_probs))[:, 0]
+    return -torch.where(right, log_probs, 0).sum(-1).mean()

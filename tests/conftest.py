@@ -17,7 +17,7 @@ import pytest  # noqa: E402
 
 # Annotated shapes are checked in every call that a test makes. (Keras layers cannot be
 # decorated at import: their metaclass looks at the signature of __init__.)
-FILES = ("layers", "heads")
+FILES = ("layers", "heads", "beam")
 HOOKED = [f"albert_{name}.{file}" for name in ("torch", "flax") for file in FILES]
 jaxtyping.install_import_hook(HOOKED, "beartype.beartype")
 
@@ -25,6 +25,8 @@ from albert_core import AlbertConfig, checkpoint, schema  # noqa: E402
 
 GOLDEN = Path(__file__).parent / "golden"
 FRAMEWORKS = ("torch", "tf", "flax")
+# The heads that transformers has too; the other one is google-research/albert's.
+THEIRS = [head for head in schema.HEADS if head != "ForQuestionAnsweringBeam"]
 
 
 def tiny(**changes):

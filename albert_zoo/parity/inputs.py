@@ -23,6 +23,8 @@ def batches(config: AlbertConfig, head: str) -> Mapping[str, Inputs]:
       tell tokens apart; the special tokens; and a row of padding only.
     - single: one row of one token.
     - longest: one row as long as the model takes, for the last positions.
+    - beams: what a head that searches finds when there are no labels: the rows that
+      have a text, and no mask but its own.
 
     Args:
         config: Of the model; ids stay inside its tables.
@@ -35,9 +37,12 @@ def batches(config: AlbertConfig, head: str) -> Mapping[str, Inputs]:
         "single": _plain(config, 1, 1, stream),
         "longest": _plain(config, 1, longest, stream),
     }
-    return {
+    given = {
         name: _labelled(batch, config, head, stream) for name, batch in made.items()
     }
+    if head == "ForQuestionAnsweringBeam":
+        given["beams"] = {name: x[:5] for name, x in made["rows"].items()}
+    return given
 
 
 def _plain(
@@ -86,10 +91,11 @@ def _labelled(
             return {**made, "labels": kind.astype(np.float32) if regression else kind}
         flags = classes(2, (rows, config.num_labels))
         return {**made, "labels": flags.astype(np.float32)}
-    if head == "ForQuestionAnswering":
+    if head.startswith("ForQuestionAnswering"):
         ends = classes(length)
         ends[1:2] = length  # outside of the text, so it counts for nothing
-        return {**made, "start_positions": classes(length), "end_positions": ends}
+        made = {**made, "start_positions": classes(length), "end_positions": ends}
+        return _joint(made, stream) if head.endswith("Beam") else made
     if head == "Model":
         return made
     count = config.num_labels if head == "ForTokenClassification" else config.vocab_size
@@ -98,3 +104,18 @@ def _labelled(
     if head == "ForPreTraining":
         made["sentence_order_label"] = classes(2)
     return made
+
+
+def _joint(made: Inputs, stream: np.random.Generator) -> Inputs:
+    """Add a mask, open at the answers, answerability, and [CLS] in several places."""
+    rows, length = made["input_ids"].shape
+    mask = stream.integers(0, 2, (rows, length), np.int32)
+    for name in ("start_positions", "end_positions"):
+        inside = made[name] < length
+        mask[np.arange(rows)[inside], made[name][inside]] = 0
+    return {
+        **made,
+        "p_mask": mask,
+        "is_impossible": np.arange(rows, dtype=np.int32) % 2,
+        "cls_index": np.arange(rows, dtype=np.int32) % min(3, length),
+    }

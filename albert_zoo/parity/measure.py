@@ -52,7 +52,7 @@ def compare(
     Raises:
         ValueError: The outputs, or their shapes, are not the same.
     """
-    names = {name for outputs in expected.values() for name in outputs}
+    names = dict.fromkeys(name for outputs in expected.values() for name in outputs)
     for batch, outputs in expected.items():
         shapes = {name: array.shape for name, array in outputs.items()}
         odd = {name: array.shape for name, array in found[batch].items()}.items()
@@ -62,11 +62,13 @@ def compare(
                 f"Of batch {batch!r} only one of the two has {', '.join(sorted(odd))}, "
                 f"or their shapes differ"
             )
-    ordered = [name for name in next(iter(expected.values())) if name in names]
-    return [
-        _compare(name, [(found[b][name], expected[b][name]) for b in expected])
-        for name in ordered
-    ]
+    pairs = {
+        name: [
+            (found[b][name], expected[b][name]) for b in expected if name in found[b]
+        ]
+        for name in names
+    }
+    return [_compare(name, of_batches) for name, of_batches in pairs.items()]
 
 
 def _compare(

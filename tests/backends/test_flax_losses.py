@@ -124,6 +124,11 @@ LABELLED = {
     "ForSequenceClassification": {"labels": [3, 0, 1]},
     "ForMultipleChoice": {"labels": [[2], [0], [1]]},
     "ForQuestionAnswering": {"start_positions": [1, 9, 0], "end_positions": [6, 7, -3]},
+    "ForQuestionAnsweringBeam": {
+        "start_positions": [[1], [9], [0]],
+        "end_positions": [6, 5, -3],
+        "is_impossible": [0.0, 0.0, 1.0],
+    },
     "ForTokenClassification": {"labels": [[0, 1, 2, 3, -100, -100, 1]] * 3},
 }
 

@@ -27,6 +27,7 @@ from tests.backends.tf_models import (
 OUTPUTS = {
     "ForPreTraining": ("prediction_logits", "sop_logits"),
     "ForQuestionAnswering": ("start_logits", "end_logits"),
+    "ForQuestionAnsweringBeam": ("start_positions", "end_positions", "cls_logits"),
 }
 
 
@@ -154,7 +155,25 @@ def sparse():
     )
 
 
-@pytest.mark.parametrize("head", TRAINED)
+def test_the_joint_head_learns_by_its_own_loss_alone():
+    head = "ForQuestionAnsweringBeam"
+    model = build(head, "float32", **ONE_LAYER, **NO_DROPOUT)
+    x, y = batch(head), labels(head)
+    compiled(model, metrics={"cls_logits": [keras.metrics.BinaryAccuracy(threshold=0)]})
+    found = model.evaluate(x, y, verbose=0, return_dict=True)
+    output = model(**x, **y)
+    assert found["loss"] == pytest.approx(float(output.loss), rel=1e-5)
+    right = ((output.cls_logits.numpy() > 0) == y["is_impossible"]).mean()
+    assert found["binary_accuracy"] == pytest.approx(right)
+    compiled(model, loss=keras.losses.BinaryCrossentropy(from_logits=True))
+    message = "learns from start_positions and end_positions by its own loss alone"
+    with pytest.raises(InputError, match=message):
+        model.evaluate(x, y, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "head", [head for head in TRAINED if head != "ForQuestionAnsweringBeam"]
+)
 def test_a_compiled_loss_and_its_metrics(head):
     names = OUTPUTS.get(head, ("logits",))
     metrics = {n: ["sparse_categorical_accuracy"] for n in names}

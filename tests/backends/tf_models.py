@@ -14,7 +14,7 @@ import albert_tf
 from albert_core.reference import Reference
 from albert_core.schema import HEADS
 from albert_core.spelling import KERAS
-from albert_tf import heads, layers
+from albert_tf import beam, heads, layers
 from tests.conftest import tiny, weights
 
 ALL = list(HEADS)
@@ -32,7 +32,7 @@ ignore_keras_variables = pytest.mark.filterwarnings(
 
 def check_shapes():
     """Check annotated shapes in every call of a layer or model from now on."""
-    for module in (layers, heads):
+    for module in (layers, heads, beam):
         for _, found in inspect.getmembers(module, inspect.isclass):
             if found.__module__ == module.__name__ and "call" in vars(found):
                 checked = jaxtyping.jaxtyped(typechecker=beartype.beartype)(found.call)
@@ -92,6 +92,11 @@ def labels(head, length=7):
         "ForQuestionAnswering": {
             "start_positions": np.array([1, 40], np.int32),
             "end_positions": np.array([3, 2], np.int32),
+        },
+        "ForQuestionAnsweringBeam": {
+            "start_positions": np.array([4, 40], np.int32),
+            "end_positions": np.array([4, 0], np.int32),
+            "is_impossible": np.array([0, 1], np.int32),
         },
     }.get(head, {})
 

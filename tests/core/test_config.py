@@ -90,6 +90,8 @@ FIELDS = {
         ["classification", 1],
         "one of regression, single_label_classification, multi_label_classification",
     ),
+    "start_n_top": (5, [1, 2**16], [0, 2**16 + 1, 5.0, "5", None], "an integer from 1"),
+    "end_n_top": (5, [1, 2**16], [0, 2**16 + 1, 5.0, "5", None], "an integer from 1"),
     "output_attentions": (False, *FLAG, "True or False"),
     "output_hidden_states": (False, *FLAG, "True or False"),
     "return_dict": (True, *FLAG, "True or False"),

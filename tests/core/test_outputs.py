@@ -23,6 +23,10 @@ FIELDS = {
     "MultipleChoiceModelOutput": ["loss", "logits"],
     "TokenClassifierOutput": ["loss", "logits"],
     "QuestionAnsweringModelOutput": ["loss", "start_logits", "end_logits"],
+    "AlbertForQuestionAnsweringBeamOutput": [
+        *("loss", "start_top_log_probs", "start_top_index"),
+        *("end_top_log_probs", "end_top_index", "cls_logits"),
+    ],
 }
 
 

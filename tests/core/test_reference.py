@@ -287,6 +287,16 @@ class TestHeads:
         ("ForSequenceClassification", {"logits": (2, 4)}),
         ("ForTokenClassification", {"logits": (2, 7, 4)}),
         ("ForQuestionAnswering", {"start_logits": (2, 7), "end_logits": (2, 7)}),
+        (
+            "ForQuestionAnsweringBeam",
+            {
+                "start_top_log_probs": (2, 5),
+                "start_top_index": (2, 5),
+                "end_top_log_probs": (2, 25),
+                "end_top_index": (2, 25),
+                "cls_logits": (2,),
+            },
+        ),
     )
 
     @pytest.mark.parametrize(("head", "shapes"), SHAPES)

@@ -7,7 +7,7 @@ import pytest
 
 from albert_core import AlbertConfig, CheckpointError, schema
 from albert_core.spelling import FLAX, KERAS, TORCH
-from tests.conftest import GOLDEN, tiny, weights
+from tests.conftest import GOLDEN, THEIRS, tiny, weights
 
 CASES = sorted(path.name for path in GOLDEN.glob("*-*") if path.is_dir())
 BLOCK = "encoder.albert_layer_groups.{}.albert_layers.{}"
@@ -32,7 +32,29 @@ def test_names_and_shapes_are_those_of_transformers_4(case):
 
 
 def test_every_head_has_a_case():
-    assert {case.split("-")[1] for case in CASES} == set(schema.HEADS)
+    assert {case.split("-")[1] for case in CASES} == set(THEIRS)
+
+
+def test_names_and_shapes_of_the_joint_head_are_google_s():
+    """Its variables in google-research/albert, whose kernels are (inputs, outputs)."""
+    found = {
+        p.name: p.shape
+        for p in schema.parameters(tiny(), "ForQuestionAnsweringBeam")
+        if not schema.is_encoder(p.name)
+    }
+    assert found == {
+        "start_logits.dense.weight": (1, 12),
+        "start_logits.dense.bias": (1,),
+        "end_logits.dense_0.weight": (12, 24),
+        "end_logits.dense_0.bias": (12,),
+        "end_logits.LayerNorm.weight": (12,),
+        "end_logits.LayerNorm.bias": (12,),
+        "end_logits.dense_1.weight": (1, 12),
+        "end_logits.dense_1.bias": (1,),
+        "answer_class.dense_0.weight": (12, 24),
+        "answer_class.dense_0.bias": (12,),
+        "answer_class.dense_1.weight": (1, 12),
+    }
 
 
 def test_forward_order_of_two_groups_of_two_with_every_option():
@@ -146,6 +168,7 @@ class TestGuess:
 LEAVES = {
     "embedding": {"weight": ("weight", "embeddings", "embedding")},
     "dense": {"weight": ("weight", "kernel", "kernel"), "bias": ("bias",) * 3},
+    "kernel": {"weight": ("weight", "kernel", "kernel")},
     "norm": {"weight": ("weight", "gamma", "scale"), "bias": ("bias", "beta", "bias")},
     "bias": {"bias": ("bias",) * 3},
 }
@@ -163,7 +186,8 @@ def test_leaves_and_layout_of_each_framework(place, head):
         kind = "dense" if own else p.kind
         assert spelling.leaf(p) == LEAVES[kind][p.leaf][place]
         turned = spelling.turn(p, arrays[p.name])
-        kernel = kind == "dense" and p.leaf == "weight" and spelling is not TORCH
+        kernel = kind in ("dense", "kernel") and p.leaf == "weight"
+        kernel = kernel and spelling is not TORCH
         assert turned.shape == spelling.shape(p)
         assert turned.tobytes("F" if kernel else "C") == arrays[p.name].tobytes()
         assert spelling.turn(p, turned).tobytes() == arrays[p.name].tobytes()

@@ -12,10 +12,10 @@ import torch
 import transformers
 
 import albert_torch
-from albert_core.schema import BASE, HEADS
+from albert_core.schema import BASE
 from albert_zoo.parity.budgets import GRADIENT_FLOOR, STRUCTURE
 from albert_zoo.parity.inputs import batches
-from tests.conftest import tiny, write
+from tests.conftest import THEIRS, tiny, write
 
 transformers.utils.logging.set_verbosity_error()
 
@@ -31,7 +31,7 @@ CONFIGS |= {
     for act in ("gelu", "relu", "silu", "swish", "quick_gelu", "tanh", "linear")
 }
 CASES = [(name, "ForPreTraining") for name in CONFIGS]
-CASES += [("groups", head) for head in HEADS if head != "ForPreTraining"]
+CASES += [("groups", head) for head in THEIRS if head != "ForPreTraining"]
 LABELS = {
     "single_label_classification": np.array([3, 0, 1, 2, 1], np.int32),
     "regression": np.linspace(-2, 2, 20).reshape(5, 4),
@@ -164,7 +164,7 @@ def test_the_losses_of_every_problem_are_theirs(problem, tmp_path):
     assert ours.config.problem_type == theirs.config.problem_type
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", THEIRS)
 def test_state_dicts_have_their_keys_and_load_both_ways(head, tmp_path):
     labels = 2 if head in ("ForPreTraining", "ForQuestionAnswering") else 4
     config = tiny(num_labels=labels)
