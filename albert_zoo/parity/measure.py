@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from albert_zoo.parity.searches import settle
+
 Arrays = Mapping[str, NDArray[Any]]
 
 # Outputs of which the largest entry is what a user acts on.
@@ -43,7 +45,8 @@ def compare(
     close to 0 in a batch of one do not pass for a large error.
 
     A row's largest score counts only where it leads the second by more than the largest
-    difference of that output: closer than that, either is right.
+    difference of that output: closer than that, either is right. The same holds for the
+    places that a search finds; see `searches.settle`.
 
     Args:
         found: The framework's outputs, by batch and name.
@@ -62,13 +65,12 @@ def compare(
                 f"Of batch {batch!r} only one of the two has {', '.join(sorted(odd))}, "
                 f"or their shapes differ"
             )
-    pairs = {
-        name: [
-            (found[b][name], expected[b][name]) for b in expected if name in found[b]
-        ]
+    found = {batch: settle(found[batch], expected[batch]) for batch in expected}
+    given = expected.items()
+    return [
+        _compare(name, [(found[b][name], x[name]) for b, x in given if name in x])
         for name in names
-    }
-    return [_compare(name, of_batches) for name, of_batches in pairs.items()]
+    ]
 
 
 def _compare(
