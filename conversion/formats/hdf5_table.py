@@ -8,26 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import ml_dtypes
-import numpy as np
-
 from albert_core.errors import MissingPackageError, shown
 from albert_core.safetensors_file import Stored
 from conversion.errors import FormatError
 from conversion.formats.checks import AGAIN, check_shape, refusing
+from conversion.formats.hdf5_arrays import DTYPES, Packed, Swapped
 from conversion.formats.hdf5_process import Window, child
-from conversion.formats.lazy import Array, Lazy
+from conversion.formats.lazy import Lazy
 
 Texts = Mapping[str, Mapping[str, str | list[str]]]
 
 LARGEST_TABLE = 2**26
 MOST_TIMES = 100  # as many bytes in memory as in the file
 SLACK = 2**20  # bytes that are no danger: zeros pack as tightly as one likes
-DTYPES = {
-    np.dtype(f"{order}{kind}").str: np.dtype(f"{order}{kind}")
-    for order in "<>"
-    for kind in ("f8", "f4", "f2", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1", "?")
-} | {"bfloat16": np.dtype(ml_dtypes.bfloat16)}
 LAYOUTS = "contiguous", "chunked", "compact"
 TRUST = f"{AGAIN}, from someone you trust."
 SAVE = "Load it with h5py and save its arrays again."
@@ -65,76 +58,6 @@ class Contents:
 
     arrays: Mapping[str, Lazy]
     texts: Texts
-
-
-@dataclass(frozen=True)
-class Swapped:
-    """An array in the byte order that this computer does not have."""
-
-    stored: Stored
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of the array."""
-        return self.stored.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Its number type, as it is read."""
-        return self.stored.dtype.newbyteorder("=")
-
-    def read(self) -> Array:
-        """Read the array."""
-        return self.stored.read().byteswap(inplace=True).view(self.dtype)
-
-
-@dataclass(frozen=True)
-class Packed:
-    """An array in pieces, packed or in the header, that HDF5 itself must read.
-
-    Attributes:
-        window: The file.
-        name: The path of the array.
-        stored: Its number type as it is in the file.
-        shape: Its shape.
-    """
-
-    window: Window
-    name: str
-    stored: np.dtype[Any]
-    shape: tuple[int, ...]
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Its number type, as it is read."""
-        return self.stored.newbyteorder("=")
-
-    def read(self) -> Array:
-        """Read the array, in a process of its own.
-
-        Raises:
-            FormatError: The file is damaged, or no longer what it was.
-        """
-        path = self.window.path
-        array = np.empty(self.shape, self.stored)
-        room = array.reshape(-1).view(np.uint8).data
-        size = array.nbytes
-        with child(self.window, str(size), self.name, size=size) as output:
-            done = 0
-            while done < size and (some := output.readinto(room[done:])):
-                done += some
-            rest = output.read(1)
-        found = path.stat()
-        if (found.st_size, found.st_mtime_ns) != self.window.state:
-            what = "it has changed since it was opened"
-            raise FormatError("CHANGED", path, what, "Open it again.")
-        if done != size or rest:
-            text = bytes(room[: min(done, 300)])
-            what = f"it is damaged: {shown(self.name)} cannot be unpacked: "
-            raise FormatError("BAD_HEADER", path, what + shown(text), f"{AGAIN}.")
-        if self.stored.isnative:
-            return array
-        return array.byteswap(inplace=True).view(self.dtype)
 
 
 def contents(window: Window) -> Contents:

@@ -10,7 +10,7 @@ import numpy as np
 from albert_core.errors import shown
 from conversion.errors import FormatError
 from conversion.formats.checks import check_dtypes, check_names, raw
-from conversion.formats.hdf5_table import DTYPES
+from conversion.formats.hdf5_arrays import DTYPES
 from conversion.formats.lazy import Array, Lazy, take
 
 LARGEST_ATTRIBUTE = 64512  # bytes; from there on Keras cuts lists of names

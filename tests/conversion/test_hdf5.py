@@ -485,9 +485,39 @@ def test_children(path, tmp_path, monkeypatch, body, code, words):
     script = tmp_path / "child.py"
     script.write_text(body)
     monkeypatch.setattr(hdf5_process, "SCRIPT", script)
-    monkeypatch.setattr(hdf5_process, "SECONDS", 0.5)
+    if body.endswith("pass"):
+        monkeypatch.setattr(hdf5_process, "SECONDS", 0.5)
     monkeypatch.setattr(hdf5_table, "LARGEST_TABLE", 1_000_000)
     refused(path, code, words)
+
+
+LIMITS = """
+import os, sys
+sys.path.append({folder!r})
+import hdf5_child
+hdf5_child.limit()
+try:
+    {body}
+except {error}:
+    os._exit(42)
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ("bytearray(2**30)", "MemoryError"),
+        ("os.write(os.open({path!r}, os.O_WRONLY), b'0')", "OSError"),
+    ],
+)
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems limit other things")
+def test_children_have_limits(path, tmp_path, monkeypatch, body, error):
+    write(path, {"a": numbers(2)})
+    script, folder = tmp_path / "child.py", str(Path(hdf5_child.__file__).parent)
+    body = body.format(path=str(path))
+    script.write_text(LIMITS.format(folder=folder, body=body, error=error))
+    monkeypatch.setattr(hdf5_process, "SCRIPT", script)
+    refused(path, "READER_CRASHED", "crashed on it, code 42")
 
 
 def test_a_file_that_crashes_the_library():
