@@ -65,9 +65,7 @@ def _put(file: Any, name: str, array: Array) -> None:
     )
     if special:
         data.attrs["dtype"] = dtype.name
-    if array.size:
-        numbers = np.frombuffer(raw(array), data.dtype).reshape(array.shape)
-        data.write_direct(numbers)
+    data.write_direct(np.frombuffer(raw(array), data.dtype).reshape(array.shape))
 
 
 def _note(attributes: Any, name: str, text: str | Sequence[str]) -> None:
