@@ -223,7 +223,7 @@ class _Reader:
         shape = check_shape(self.path, ".".join(self.keys), sizes)
         size = self.text_size(self.number(1))
         name = self.take(min(size or 0, 64)).decode(errors="replace")
-        if name not in DTYPES or size != len(name):
+        if name not in DTYPES:
             what = f"holds {shown(name)}, not one of {', '.join(DTYPES)}"
             raise self.error("BAD_DTYPE", what)
         size = self.text_size(self.number(1))
