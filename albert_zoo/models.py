@@ -23,6 +23,8 @@ TASKS: Mapping[str, str] = {
     "feature-extraction": schema.BASE,
     "sentence-embedding": schema.BASE,
 }
+# Heads that do a task as well, each in its own way.
+OTHERS: Mapping[str, str] = {"ForQuestionAnsweringBeam": "question-answering"}
 ALIASES = {"sentiment-analysis": "text-classification", "ner": "token-classification"}
 PREFIXES = {"torch": "", "tf": "TF", "flax": "Flax"}
 
@@ -96,8 +98,29 @@ def task_of(directory: Path) -> str:
     """
     if (directory / "modules.json").exists():
         return "sentence-embedding"
-    head = head_of(directory).replace("ForPreTraining", "ForMaskedLM")
-    return next(task for task, wanted in TASKS.items() if wanted == head)
+    return tasks_of(head_of(directory))[0]
+
+
+def tasks_of(head: str) -> list[str]:
+    """The tasks that a head does; both heads of pretraining fill masks."""
+    if head in OTHERS:
+        return [OTHERS[head]]
+    head = head.replace("ForPreTraining", "ForMaskedLM")
+    return [task for task, wanted in TASKS.items() if wanted == head]
+
+
+def head_for(directory: Path, task: str | None) -> str:
+    """The head that does a task: the checkpoint's own, if it is one of `OTHERS`.
+
+    Without a task it is the checkpoint's own in any case.
+    """
+    if task is None:
+        return head_of(directory)
+    try:
+        own = head_of(directory)
+    except CheckpointError:  # of no single head; what is wrong will show
+        return TASKS[task]
+    return own if OTHERS.get(own) == task else TASKS[task]
 
 
 def load_model(
@@ -132,7 +155,7 @@ def load_model(
     framework = framework_named(framework)
     hub = {name: options.pop(name) for name in OPTIONS if name in options}
     directory = resolve(path_or_name, **hub)
-    head = head_of(directory) if task is None else TASKS[task_named(task)]
+    head = head_for(directory, None if task is None else task_named(task))
     if attn_implementation is not None:
         options["attn_implementation"] = attn_implementation
     return class_of(framework, head).from_pretrained(
@@ -148,7 +171,7 @@ def check_complete(directory: Path, task: str) -> None:
     Raises:
         CheckpointError: As said; the message names all of it.
     """
-    head = TASKS[task]
+    head = head_for(directory, task)
     config, stored = AlbertConfig.from_pretrained(directory), Checkpoint.open(directory)
     rows = {name: stored.shape(name) for name in stored if name == "classifier.weight"}
     for name, shape in rows.items():

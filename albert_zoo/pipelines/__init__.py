@@ -16,6 +16,7 @@ from albert_zoo.pipelines.features import (
 from albert_zoo.pipelines.fill_mask import FillMaskPipeline
 from albert_zoo.pipelines.multiple_choice import MultipleChoicePipeline
 from albert_zoo.pipelines.question_answering import QuestionAnsweringPipeline
+from albert_zoo.pipelines.question_answering_beam import QuestionAnsweringBeamPipeline
 from albert_zoo.pipelines.text_classification import TextClassificationPipeline
 from albert_zoo.pipelines.token_classification import TokenClassificationPipeline
 from albert_zoo.pipelines.zero_shot import ZeroShotClassificationPipeline
@@ -26,6 +27,7 @@ __all__ = [
     "FillMaskPipeline",
     "MultipleChoicePipeline",
     "Pipeline",
+    "QuestionAnsweringBeamPipeline",
     "QuestionAnsweringPipeline",
     "SentenceEmbeddingPipeline",
     "TextClassificationPipeline",
@@ -45,6 +47,10 @@ _ALL: tuple[type[Pipeline], ...] = (
     SentenceEmbeddingPipeline,
 )
 PIPELINES: Mapping[str, type[Pipeline]] = {each.task: each for each in _ALL}
+# Of heads that do one of these tasks in their own way.
+OTHERS: Mapping[str, type[Pipeline]] = {
+    "ForQuestionAnsweringBeam": QuestionAnsweringBeamPipeline
+}
 
 
 def pipeline(
@@ -101,7 +107,8 @@ def pipeline(
             raise InputError("A loaded model needs a tokenizer too. Give tokenizer=.")
         tokenizer = _tokenizer(tokenizer)
     predictor = backends.BACKENDS[framework].predictor(model)
-    return PIPELINES[task](predictor, tokenizer, batch_tokens, lookahead, options)
+    kind = OTHERS.get(model.head, PIPELINES[task])
+    return kind(predictor, tokenizer, batch_tokens, lookahead, options)
 
 
 def _load(directory: Path, task: str, framework: str, dtype: Any, device: Any) -> Any:
@@ -115,8 +122,7 @@ def _load(directory: Path, task: str, framework: str, dtype: Any, device: Any) -
 
 
 def _task_for(model: Any, task: str | None) -> str:
-    head = model.head.replace("ForPreTraining", "ForMaskedLM")
-    fitting = [name for name, wanted in models.TASKS.items() if wanted == head]
+    fitting = models.tasks_of(model.head)
     if task is None:
         return fitting[0]
     if (task := models.task_named(task)) not in fitting:

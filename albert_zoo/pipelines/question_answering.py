@@ -1,6 +1,6 @@
 """Question answering: where in a text the answer stands."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,17 +151,32 @@ class QuestionAnsweringPipeline(Pipeline):
         # Aligned to words, several spans may become one.
         count = 2 * options.top_k + 10 if options.align_to_words else options.top_k
         impossible = 1e6
-        for window, (start, end) in zip(windows, found, strict=True):
-            start, end = (spans.probabilities(x, window.allowed) for x in (start, end))
-            impossible = min(impossible, float(start[0] * end[0]))
-            start[0] = end[0] = 0
-            for span in spans.best(start, end, count, options.max_answer_len, window):
+        for window, kept in zip(windows, found, strict=True):
+            none, best = self.spans(window, kept, count, options.max_answer_len)
+            impossible = min(impossible, none)
+            for span in best:
                 answers.add(window, *span)
         results = answers.found
         if options.handle_impossible_answer:
             results = [*results, spans.answer(impossible, 0, 0, "")]
         results = sorted(results, key=lambda each: -each["score"])[: options.top_k]
         return results[0] if len(results) == 1 else results
+
+    def spans(
+        self, window: Window, kept: Any, count: int, longest: int
+    ) -> tuple[float, Iterable[tuple[int, int, float]]]:
+        """How probable no answer is in a window, and its best answers.
+
+        Args:
+            window: What is known of its tokens.
+            kept: What `reduce` kept of it.
+            count: How many answers.
+            longest: The most tokens of one.
+        """
+        start, end = (spans.probabilities(x, window.allowed) for x in kept)
+        none = float(start[0] * end[0])
+        start[0] = end[0] = 0
+        return none, spans.best(start, end, count, longest, window)
 
 
 def _paired(question: Any, context: Any) -> Sequence[Mapping[str, Any]]:
