@@ -19,7 +19,7 @@ from typing import Any, cast
 
 ROOM = 2**29  # bytes of addresses: Python, NumPy and h5py take a quarter of it
 DEEPEST = 64
-MOST = 20_000  # groups and arrays
+MOST = 10_000  # groups and arrays
 SECONDS = 5  # of work; damaged names can send the library round in circles
 LONGEST = 4096  # characters of the path of an array
 LARGEST_TEXT = 2**24
@@ -111,9 +111,9 @@ def walk(root: Any) -> dict[str, Any]:
         if address in seen:
             raise RefusedError(path, "loop", seen[address])
         seen[address] = path
-        inner = [follow(path, one, name) for name in one]
-        if len(arrays) + len(waiting) + len(inner) + len(seen) > MOST:
+        if len(arrays) + len(waiting) + one.get_num_objs() + len(seen) > MOST:
             raise RefusedError(path, "count", f"{MOST}")
+        inner = [follow(path, one, name) for name in one]
         waiting += [(name, item, depth + 1) for name, item in reversed(inner)]
     return {"arrays": arrays, "texts": texts}
 

@@ -109,7 +109,7 @@ def contents(path: Path) -> Contents:
     if not start.startswith(b"PK"):
         raise not_a("Keras archive", path, start)
     with _opened(path) as archive:
-        known = _checked(path, archive)
+        known, packed = _checked(path, archive)
         config, metadata = (_json(path, archive, name) for name in (CONFIG, METADATA))
         if WEIGHTS not in known:
             raise FormatError(
@@ -118,7 +118,7 @@ def contents(path: Path) -> Contents:
                 f"it has no member {WEIGHTS}; it has {shown(sorted(known)[:5])}",
                 "Save the model again with Keras, its weights as HDF5.",
             )
-        if archive.getinfo(WEIGHTS).compress_type == zipfile.ZIP_STORED:
+        if not packed:
             begin = b""
             for block in _blocks(archive, WEIGHTS):
                 begin = begin or block[:64]
@@ -167,29 +167,21 @@ def _named(path: Path, unpacked: Path) -> Generator[None]:
         ) from problem
 
 
-def _checked(path: Path, archive: zipfile.ZipFile) -> set[str]:
-    """The names of the members, if none is odd."""
+def _checked(path: Path, archive: zipfile.ZipFile) -> tuple[set[str], bool]:
+    """The names of the members, if none is odd, and whether any is packed."""
     entries = archive.infolist()
     if len(entries) > MOST_MEMBERS:
         what = f"it has {len(entries)} members, more than any model"
         raise FormatError("TOO_LARGE", path, what, f"{AGAIN}.")
-    packed = any(one.compress_type for one in entries)
-    known = set[str]() if packed else set(members(path)[0])
-    if not packed:
-        return known
+    if not any(one.compress_type for one in entries):
+        return set(members(path)[0]), False
+    known: set[str] = set()
     for one in entries:
-        name = one.filename
+        name, given = one.filename, one.orig_filename
         parts = name.removesuffix("/").split("/")
-        if not {"", ".", ".."}.isdisjoint(parts) or set(one.orig_filename) & set(
-            "\\\0"
-        ):
-            raise FormatError(
-                "UNSAFE",
-                path,
-                f"its member {shown(one.orig_filename)} has a name that is no plain "
-                f"path",
-                f"{AGAIN}, from someone you trust.",
-            )
+        if not {"", ".", ".."}.isdisjoint(parts) or set(given) & {"\\", "\0"}:
+            what = f"its member {shown(given)} has a name that is no plain path"
+            raise FormatError("UNSAFE", path, what, f"{AGAIN}, from someone you trust.")
         if name in known:
             what = f"it has the member {shown(name)} twice"
             raise FormatError("DUPLICATE", path, what, f"{AGAIN}.")
@@ -206,7 +198,7 @@ def _checked(path: Path, archive: zipfile.ZipFile) -> set[str]:
                 f"{one.file_size}",
                 f"{AGAIN}, from someone you trust.",
             )
-    return known
+    return known, True
 
 
 def _json(path: Path, archive: zipfile.ZipFile, name: str) -> dict[str, Any]:

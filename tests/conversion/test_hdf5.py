@@ -546,6 +546,17 @@ def test_children_have_limits(path, tmp_path, monkeypatch, body, error):
     refused(path, "READER_CRASHED", "crashed on it, code 42")
 
 
+def test_children_set_their_limits(path, tmp_path, monkeypatch):
+    write(path, {"a": numbers(2)})
+    script, folder = tmp_path / "child.py", str(Path(hdf5_child.__file__).parent)
+    script.write_text(
+        f"import os, sys\nsys.path.append({folder!r})\nimport hdf5_child\n"
+        f"hdf5_child.limit = lambda *_: os._exit(43)\nhdf5_child.main(*sys.argv[1:])"
+    )
+    monkeypatch.setattr(hdf5_process, "SCRIPT", script)
+    refused(path, "READER_CRASHED", "crashed on it, code 43")
+
+
 def test_a_file_that_crashes_the_library():
     # Found by chance: a flipped bit in the pieces of "z", read by 1.14.6.
     packed = read(CORPUS / "crashes-libhdf5-1.14.6.h5")["z"]
