@@ -16,7 +16,7 @@ from albert_core import folder
 from albert_core.config import AlbertConfig
 from albert_core.errors import FormatError, shown
 from albert_core.folder import CONFIG_NAME, INDEX_NAME, WEIGHTS_NAME
-from albert_core.lazy import Array, Lazy, Stored, nbytes
+from albert_core.lazy import Array, Lazy, nbytes
 from albert_core.rules import DTYPES
 from albert_core.safetensors_file import read_header, write
 from albert_core.sharding import index_text, read_sharded, share_out, to_bytes
@@ -40,7 +40,7 @@ class Checkpoint(Mapping[str, Array]):
         (768,)
     """
 
-    def __init__(self, directory: Path, stored: Mapping[str, Stored]) -> None:
+    def __init__(self, directory: Path, stored: Mapping[str, Lazy]) -> None:
         self.directory = directory
         self.stored = stored
 
@@ -100,7 +100,7 @@ class Checkpoint(Mapping[str, Array]):
         if stored.dtype.name not in DTYPES:
             raise FormatError(
                 "BAD_DTYPE",
-                stored.path,
+                getattr(stored, "path", self.directory),
                 f"{shown(name)} holds {stored.dtype.name}, but a weight must be one of "
                 f"{', '.join(DTYPES)}",
                 "Convert it.",

@@ -1,18 +1,19 @@
 """From what a user calls a model to a directory on this machine."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from albert_core.errors import CheckpointError, MissingPackageError
 
 # Only what the readers here open; never pickles, never code.
-PATTERNS = [
+PATTERNS = (
     "*.json",
     "*.safetensors",
     "spiece.model",
     "30k-clean.model",
     "vocab.txt",
-]
+)
 # Names from before models had an owner on the hub.
 OWNERLESS = tuple(
     f"albert-{size}-{version}"
@@ -37,7 +38,9 @@ def looks_like_path(name: str) -> bool:
     return name.startswith((".", "/", "~")) or "\\" in name or name.count("/") > 1
 
 
-def resolve(name_or_path: str | Path, **options: Any) -> Path:
+def resolve(
+    name_or_path: str | Path, patterns: Sequence[str] = PATTERNS, **options: Any
+) -> Path:
     """Find a checkpoint on this machine, or fetch it from the Hugging Face hub.
 
     An existing path wins. Otherwise the name is taken for a hub name
@@ -46,6 +49,7 @@ def resolve(name_or_path: str | Path, **options: Any) -> Path:
 
     Args:
         name_or_path: A path or a hub name.
+        patterns: Names of the files to fetch.
         **options: Those of `OPTIONS`: `subfolder`, and the others as
             `huggingface_hub.snapshot_download` has them.
 
@@ -74,7 +78,7 @@ def resolve(name_or_path: str | Path, **options: Any) -> Path:
     given = {key: value for key, value in options.items() if value is not None}
     hub = cast(Any, huggingface_hub)
     try:
-        found = hub.snapshot_download(name, allow_patterns=PATTERNS, **given)
+        found = hub.snapshot_download(name, allow_patterns=list(patterns), **given)
     except Exception as problem:  # of many kinds, by the version and its HTTP library
         reason = (str(problem).strip() or type(problem).__name__).split("\n")[0]
         raise CheckpointError(

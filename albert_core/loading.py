@@ -1,6 +1,5 @@
 """Which array of a checkpoint goes where: one rule for the three backends."""
 
-import copy
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +11,6 @@ from albert_core.checkpoint import Array, Checkpoint
 from albert_core.config import AlbertConfig
 from albert_core.errors import CheckpointError, ConfigError, shown
 from albert_core.fields import SIZE
-from albert_core.hub import OPTIONS, resolve
 
 logger = logging.getLogger("albert_zoo")
 
@@ -73,30 +71,6 @@ class Match:
                 place,
                 ", ".join(self.unexpected),
             )
-
-
-def open_pretrained(
-    name_or_path: str | Path, config: AlbertConfig | None, options: dict[str, Any]
-) -> tuple[AlbertConfig, Checkpoint]:
-    """Open a checkpoint and its configuration.
-
-    Args:
-        name_or_path: A directory or a hub name.
-        config: Used in place of the stored one when given; a copy of it is returned.
-        options: Keywords of `from_pretrained`; the hub's options and the fields of the
-            configuration are taken out of it.
-    """
-    hub = {key: options.pop(key) for key in OPTIONS if key in options}
-    directory = resolve(name_or_path, **hub)
-    fields = {k: options.pop(k) for k in list(options) if AlbertConfig.is_field(k)}
-    if config is None:
-        config = AlbertConfig.from_pretrained(directory, **fields)
-    else:
-        config = copy.deepcopy(config)
-        for key, value in fields.items():
-            setattr(config, key, value)
-        config.validate()
-    return config, Checkpoint.open(directory)
 
 
 def match(

@@ -51,9 +51,6 @@ class Parameter:
         leaf: "weight" or "bias".
         kind: What the layer is, a key of `KINDS`.
         shape: In canonical layout.
-        path: The layer's row in the schema, `Layer.path`.
-        group: The number of its group of layers.
-        inner: The number of its block in the group.
     """
 
     name: str
@@ -61,9 +58,6 @@ class Parameter:
     leaf: str
     kind: str
     shape: tuple[int, ...]
-    path: str = ""
-    group: int = 0
-    inner: int = 0
 
     @property
     def size(self) -> int:
@@ -208,10 +202,7 @@ def parameters(
         layer = prefix + row.path.format(group=group, inner=inner)
         for leaf, spans in KINDS[row.kind].items():
             shape = tuple(_size(config, row.sizes[i], group, inner) for i in spans)
-            place = (row.path, group, inner)
-            found.append(
-                Parameter(f"{layer}.{leaf}", layer, leaf, row.kind, shape, *place)
-            )
+            found.append(Parameter(f"{layer}.{leaf}", layer, leaf, row.kind, shape))
     return tuple(found)
 
 

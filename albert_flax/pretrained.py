@@ -20,6 +20,7 @@ from albert_flax import params as trees
 from albert_flax.calling import FlaxCallable
 from albert_flax.ops import can_read
 from albert_flax.params import Params
+from conversion.pretrained import open_pretrained
 
 
 class AlbertPreTrainedModule(nnx.Module):
@@ -161,7 +162,7 @@ class FlaxAlbertPreTrainedModel(FlaxCallable):
             ConfigError: The configuration is not valid.
         """
         name = pretrained_model_name_or_path
-        config, stored = loading.open_pretrained(name, config, options)
+        config, stored = open_pretrained(name, config, options)
         seed = options.pop("seed", 0)
         first = next(iter(stored), None)
         kept = "float32" if first is None else stored.dtype(first)

@@ -23,6 +23,7 @@ from albert_core.initial import initial_value, resized_rows
 from albert_core.outputs import ModelOutput
 from albert_core.spelling import KERAS
 from albert_tf.ops import Embedding, Named, unlocked, vector
+from conversion.pretrained import open_pretrained
 
 logger = logging.getLogger("albert_zoo")
 
@@ -214,7 +215,7 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
             ConfigError: The configuration is not valid.
         """
         name = pretrained_model_name_or_path
-        config, stored = loading.open_pretrained(name, config, options)
+        config, stored = open_pretrained(name, config, options)
         first = next(iter(stored), None)
         kept = "float32" if first is None else stored.dtype(first)
         policy = to_policy(torch_dtype if dtype is None else dtype, kept)

@@ -19,6 +19,7 @@ from albert_core.errors import ConfigError, InputError
 from albert_core.fields import DTYPES
 from albert_core.initial import initial_value, resized_rows
 from albert_core.outputs import OUTPUTS, ModelOutput
+from conversion.pretrained import open_pretrained
 
 
 def _register(output: type[ModelOutput]) -> None:
@@ -203,7 +204,7 @@ class AlbertPreTrainedModel(nn.Module):
             ConfigError: The configuration is not valid.
         """
         name = pretrained_model_name_or_path
-        config, stored = loading.open_pretrained(name, config, options)
+        config, stored = open_pretrained(name, config, options)
         first = next(filter(schema.is_encoder, stored), None)
         kept = "float32" if first is None else stored.dtype(first)
         with filled_later(), default_dtype(to_dtype(dtype or torch_dtype, kept)):

@@ -7,6 +7,8 @@ import click
 
 from albert_core.errors import AlbertError, MissingPackageError
 from albert_zoo import __version__
+from albert_zoo.commands.checkpoints import diff, hash_command, inspect
+from albert_zoo.commands.convert import convert
 from albert_zoo.commands.parity import parity
 from albert_zoo.commands.run import run
 from albert_zoo.commands.tokenize import tokenize
@@ -23,9 +25,8 @@ def cli() -> None:
     """
 
 
-cli.add_command(parity)
-cli.add_command(run)
-cli.add_command(tokenize)
+for command in (convert, diff, hash_command, inspect, parity, run, tokenize):
+    cli.add_command(command)
 
 
 def main() -> None:

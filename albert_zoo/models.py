@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from albert_core import loading, schema
-from albert_core.checkpoint import Checkpoint
-from albert_core.config import AlbertConfig
 from albert_core.errors import CheckpointError, InputError, MissingPackageError, shown
-from albert_core.hub import OPTIONS, resolve
+from albert_core.hub import OPTIONS
 from albert_zoo import backends
+from conversion.checkpoint import resolved
+from conversion.pretrained import open_pretrained
 
 # Task -> the model class that does it, a key of `schema.HEADS`.
 TASKS: Mapping[str, str] = {
@@ -85,9 +85,8 @@ def class_of(framework: str, head: str) -> Any:
 
 def head_of(directory: Path) -> str:
     """The head that a checkpoint was saved with, by its config or its weights."""
-    names = list(Checkpoint.open(directory))
-    config = AlbertConfig.from_pretrained(directory)
-    return schema.guess_head(names, config.architectures)
+    config, names = open_pretrained(directory, None, {})
+    return schema.guess_head(list(names), config.architectures)
 
 
 def task_of(directory: Path) -> str:
@@ -154,7 +153,7 @@ def load_model(
     """
     framework = framework_named(framework)
     hub = {name: options.pop(name) for name in OPTIONS if name in options}
-    directory = resolve(path_or_name, **hub)
+    directory = resolved(path_or_name, **hub)
     head = head_for(directory, None if task is None else task_named(task))
     if attn_implementation is not None:
         options["attn_implementation"] = attn_implementation
@@ -172,7 +171,7 @@ def check_complete(directory: Path, task: str) -> None:
         CheckpointError: As said; the message names all of it.
     """
     head = head_for(directory, task)
-    config, stored = AlbertConfig.from_pretrained(directory), Checkpoint.open(directory)
+    config, stored = open_pretrained(directory, None, {})
     rows = {name: stored.shape(name) for name in stored if name == "classifier.weight"}
     for name, shape in rows.items():
         labelled = head in ("ForSequenceClassification", "ForTokenClassification")

@@ -9,11 +9,12 @@ from tokenizers import Tokenizer as Backend
 
 from albert_core.errors import TokenizerError
 from albert_core.tokenization import json_format
-from albert_core.tokenization.files import JSON_NAME, MODEL_NAMES, read_bytes
+from albert_core.tokenization.files import read_bytes
 from albert_core.tokenization.normalizer import Normalizer
 from albert_core.tokenization.proto import PieceModel
 from albert_core.tokenization.sentencepieces import SentencePieces
 from albert_core.tokenization.tokenizer import Tokenizer
+from albert_core.tokenizer_names import JSON_NAME, MODEL_NAMES
 
 ROLES = {
     "bos_token": "[CLS]",

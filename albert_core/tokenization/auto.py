@@ -10,6 +10,7 @@ from albert_core.tokenization import files, json_format
 from albert_core.tokenization.albert import AlbertTokenizer, AlbertTokenizerFast
 from albert_core.tokenization.tokenizer import Tokenizer
 from albert_core.tokenization.wordpiece import AlbertWordPieceTokenizer
+from albert_core.tokenizer_names import JSON_NAME, MODEL_NAMES, WORDS_NAME
 
 
 def load_tokenizer(
@@ -47,9 +48,9 @@ def _choose(path: Path, use_fast: bool) -> type[Tokenizer]:
         if path.suffix == ".json":
             return _of_json(path)
         return AlbertWordPieceTokenizer if path.suffix == ".txt" else albert
-    json_file = folder.find(path, files.JSON_NAME)
-    has_words = folder.find(path, files.WORDS_NAME).exists()
-    has_model = any(folder.find(path, name).exists() for name in files.MODEL_NAMES)
+    json_file = folder.find(path, JSON_NAME)
+    has_words = folder.find(path, WORDS_NAME).exists()
+    has_model = any(folder.find(path, name).exists() for name in MODEL_NAMES)
     if has_model and has_words:
         said = str(files.read_config(path).get("tokenizer_class"))
         return AlbertWordPieceTokenizer if said.startswith("Bert") else albert
@@ -59,7 +60,7 @@ def _choose(path: Path, use_fast: bool) -> type[Tokenizer]:
         return _of_json(json_file)
     if has_words:
         return AlbertWordPieceTokenizer
-    names = ", ".join((files.JSON_NAME, *files.MODEL_NAMES, files.WORDS_NAME))
+    names = ", ".join((JSON_NAME, *MODEL_NAMES, WORDS_NAME))
     raise TokenizerError(
         f"{path} holds no vocabulary: none of {names}; it holds {files.listing(path)}. "
         f"Get one of these files of the model."

@@ -11,19 +11,16 @@ from albert_core import folder, hub
 from albert_core.errors import TokenizerError
 from albert_core.files import read_json
 from albert_core.tokenization.special import ADDITIONAL, ROLES, as_token
+from albert_core.tokenizer_names import (
+    ADDED_NAME,
+    CONFIG_NAME,
+    MAP_NAME,
+)
 
 if TYPE_CHECKING:
     from albert_core.tokenization.tokenizer import Tokenizer
 
 T = TypeVar("T", bound="Tokenizer")
-
-# The first is what we write; the second what google-research/albert has.
-MODEL_NAMES = ("spiece.model", "30k-clean.model")
-JSON_NAME = "tokenizer.json"
-WORDS_NAME = "vocab.txt"
-CONFIG_NAME = "tokenizer_config.json"
-MAP_NAME = "special_tokens_map.json"
-ADDED_NAME = "added_tokens.json"  # of old: token -> id
 
 LARGEST_MODEL = 512 * 2**20  # bytes
 FLAGS = ("lstrip", "normalized", "rstrip", "single_word", "special")

@@ -10,9 +10,14 @@ from typing import Any, TextIO, cast
 
 from albert_core import folder
 from albert_core.errors import TokenizerError, shown
-from albert_core.tokenization import files
 from albert_core.tokenization.normalizer import Normalizer, lower_each
 from albert_core.tokenization.proto import PieceModel
+from albert_core.tokenizer_names import (
+    CONFIG_NAME,
+    LISTING_NAME,
+    MODEL_NAMES,
+    TOKENIZER_FILES,
+)
 
 # Source: google-research/albert README.md, the spm_train command of 30k-clean.model.
 GOOGLE_FLAGS: dict[str, Any] = {
@@ -27,12 +32,6 @@ GOOGLE_FLAGS: dict[str, Any] = {
     "input_sentence_size": 10_000_000,
     "shuffle_input_sentence": True,
 }
-LISTING = "spiece.vocab"
-# What a directory must not hold yet: one tokenizer's files, not two's.
-TOKENIZER_FILES = (
-    *(*files.MODEL_NAMES, LISTING, files.JSON_NAME, files.WORDS_NAME),
-    *(files.CONFIG_NAME, files.MAP_NAME, files.ADDED_NAME),
-)
 # sentencepiece leaves out longer lines without a word (max_sentence_length, in bytes).
 LONGEST_LINE = 4000
 # It also leaves out lines with these: they have a meaning of their own inside it.
@@ -105,10 +104,10 @@ def train_vocabulary(
         "tokenizer_class": "AlbertTokenizer",
     }
     with folder.replaced(target) as place:
-        (place / files.MODEL_NAMES[0]).write_bytes(model)
-        (place / LISTING).write_text(_listing(model), "utf-8")
-        (place / files.CONFIG_NAME).write_text(json.dumps(settings, indent=2) + "\n")
-    return target / files.MODEL_NAMES[0]
+        (place / MODEL_NAMES[0]).write_bytes(model)
+        (place / LISTING_NAME).write_text(_listing(model), "utf-8")
+        (place / CONFIG_NAME).write_text(json.dumps(settings, indent=2) + "\n")
+    return target / MODEL_NAMES[0]
 
 
 def prepared(texts: Iterable[str], normalizer: Normalizer) -> Iterator[str]:

@@ -11,11 +11,12 @@ from tokenizers import Tokenizer as Backend
 
 from albert_core.errors import TokenizerError, shown
 from albert_core.files import read_json
-from albert_core.tokenization.files import FLAGS, JSON_NAME, WORDS_NAME, read_bytes
+from albert_core.tokenization.files import FLAGS, read_bytes
 from albert_core.tokenization.json_format import model_type
 from albert_core.tokenization.special import as_token
 from albert_core.tokenization.tokenizer import Tokenizer
 from albert_core.tokenization.wordpieces import CONTINUED, WordPieces
+from albert_core.tokenizer_names import JSON_NAME, WORDS_NAME
 
 ROLES: dict[str, str | None] = {
     "bos_token": None,

@@ -83,11 +83,11 @@ def run(
       albert-zoo run --model DIR --input reviews.csv --column review \\
         --output out.jsonl --resume
     """  # noqa: D301  (click reads the backspace)
-    from albert_core.hub import resolve
     from albert_zoo import models
     from albert_zoo.pipelines import PIPELINES, pipeline, records
     from albert_zoo.pipelines.base import BATCH_TOKENS
     from albert_zoo.pipelines.writing import Output
+    from conversion.checkpoint import resolved
 
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other.")
@@ -95,7 +95,7 @@ def run(
         raise click.UsageError("--resume needs an --output file.")
     if target.exists() and source.exists() and target.samefile(source):
         raise click.UsageError("--output would be written over --input.")
-    directory = resolve(model)
+    directory = resolved(model)
     task = models.task_of(directory) if task is None else models.task_named(task)
     kind = kind or FORMATS.get(source.suffix.lower(), "text")
     if kind == "text" and columns:

@@ -17,6 +17,7 @@ from albert_zoo import backends
 from albert_zoo.parity import budgets
 from albert_zoo.parity.inputs import Inputs, batches
 from albert_zoo.parity.measure import Difference, compare
+from conversion.pretrained import open_pretrained
 
 PASS, FAIL, NONFINITE = "PASS", "FAIL", "NONFINITE"
 
@@ -140,7 +141,7 @@ def prove(
     for name in frameworks:
         progress(f"start {name}")
         backends.require(backends.BACKENDS[name])
-    config, stored = loading.open_pretrained(path, None, {})
+    config, stored = open_pretrained(path, None, {})
     head = schema.guess_head(list(stored), config.architectures)
     names = {schema.base_name(name) for name in stored}
     pools = schema.HEADS[head].pools

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from albert_core.errors import InputError
-from albert_core.hub import OPTIONS, resolve
+from albert_core.hub import OPTIONS
 from albert_zoo import backends, models
 from albert_zoo.pipelines.base import BATCH_TOKENS, LOOKAHEAD, Pipeline
 from albert_zoo.pipelines.features import (
@@ -20,6 +20,7 @@ from albert_zoo.pipelines.question_answering_beam import QuestionAnsweringBeamPi
 from albert_zoo.pipelines.text_classification import TextClassificationPipeline
 from albert_zoo.pipelines.token_classification import TokenClassificationPipeline
 from albert_zoo.pipelines.zero_shot import ZeroShotClassificationPipeline
+from conversion.checkpoint import resolved
 
 __all__ = [
     "PIPELINES",
@@ -92,7 +93,7 @@ def pipeline(
         raise InputError("Give model=, the directory of a checkpoint or a hub name.")
     hub = {name: options.pop(name) for name in OPTIONS if name in options}
     if isinstance(model, str | Path):
-        directory = resolve(model, **hub)
+        directory = resolved(model, **hub)
         task = models.task_of(directory) if task is None else models.task_named(task)
         models.check_complete(directory, task)
         if task == "sentence-embedding":

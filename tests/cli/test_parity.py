@@ -146,7 +146,7 @@ def test_usage_errors_are_2(call, arguments, message):
 def test_bad_input_is_3(call, tmp_path):
     for path, message in [
         (tmp_path / "nowhere", "does not exist"),
-        (tmp_path, "config.json"),
+        (tmp_path, "it holds no weights"),
     ]:
         code, _, err = call("parity", path)
         assert code == console.BAD_INPUT
@@ -155,6 +155,7 @@ def test_bad_input_is_3(call, tmp_path):
 
 
 def test_a_bert_checkpoint_is_3(call, tmp_path):
+    checkpoint.save(tmp_path, tiny(), weights(tiny()))
     config = {"model_type": "bert", "hidden_size": 12}
     (tmp_path / "config.json").write_text(json.dumps(config))
     code, _, err = call("parity", tmp_path)

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from albert_core import PRESETS, AlbertConfig, CheckpointError, MissingPackageError, hub
-from albert_core.loading import open_pretrained
+from conversion.pretrained import open_pretrained
 from tests.conftest import tiny, write
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

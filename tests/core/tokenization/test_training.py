@@ -10,6 +10,7 @@ from albert_core import folder
 from albert_core.errors import TokenizerError
 from albert_core.tokenization import load_tokenizer, training
 from albert_core.tokenization.normalizer import Normalizer
+from albert_core.tokenizer_names import TOKENIZER_FILES
 from tests.conftest import GOLDEN
 from tests.golden.tokenizer_texts import training_sentences
 
@@ -129,7 +130,7 @@ def test_an_error_of_the_iterator_comes_through(tmp_path, error):
         training.train_vocabulary(texts(), tmp_path)
 
 
-@pytest.mark.parametrize("name", training.TOKENIZER_FILES)
+@pytest.mark.parametrize("name", TOKENIZER_FILES)
 def test_a_tokenizer_is_never_overwritten(tmp_path, name):
     (tmp_path / name).write_text("precious")
     with pytest.raises(TokenizerError, match=f"already: {name}"):

@@ -1,0 +1,1 @@
+"""How other checkpoints spell ALBERT's parameters: a table each, used both ways."""
