@@ -48,8 +48,8 @@ def child(window: Window, *wanted: str, size: int = 0) -> Generator[BufferedRead
     Raises:
         FormatError: It crashed, or did not come to an end.
     """
-    # Only -S keeps it from starting what lies in the user's site-packages, and only
-    # absolute paths are those that this process has its modules from.
+    # Without site (-S) a start is quick and runs no .pth files; so the child is told
+    # where this process has its modules from.
     command = [sys.executable, "-I", "-S", str(SCRIPT)]
     command += [os.pathsep.join(filter(os.path.isabs, sys.path))]
     command += [str(window.path.absolute()), str(window.start), str(window.size)]
