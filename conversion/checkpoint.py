@@ -107,7 +107,7 @@ def open_checkpoint(
         if has_head and place.in_encoder:
             name = schema.PREFIX + name
         opened.lazy[name] = Turned(lazy) if opened.store.dialect.turns(place) else lazy
-        opened.sources[name] = names
+        opened.sources[name] = [located.store.to_file(one) for one in names]
     if config is None:
         count_labels(opened)
     return opened

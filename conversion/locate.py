@@ -21,6 +21,7 @@ ENDINGS = {
     ".h5": "tensorflow-h5",
     ".hdf5": "tensorflow-h5",
     ".msgpack": "flax-msgpack",
+    ".keras": "keras",
 }
 
 
@@ -157,6 +158,8 @@ def _of_file(path: Path) -> Store:
     start, _ = first_bytes(path)
     if start[8:9] == b"{" and path.suffix not in (".bin", ".h5", ".msgpack"):
         return _of_safetensors(path)
+    if path.name.endswith((".keras", ".weights.h5")):
+        return STORES["keras"]
     if start.startswith(ZIP) or (path.suffix in (".bin", ".pt", ".pth")):
         return STORES["pytorch-bin"]
     if start.startswith(HDF5):

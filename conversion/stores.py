@@ -8,9 +8,11 @@ from pathlib import Path
 from albert_core import safetensors_file
 from albert_core.lazy import Array, Lazy
 from albert_core.sharding import index_text
+from conversion.dialects import keras as keras_names
 from conversion.dialects.dialect import Dialect
 from conversion.dialects.google import GOOGLE
 from conversion.dialects.hugging_face import FLAX, TENSORFLOW, TORCH
+from conversion.dialects.keras import KERAS
 
 Arrays = Mapping[str, Lazy | Array]
 
@@ -31,6 +33,8 @@ class Store:
         mark: What the metadata of a safetensors file calls the framework.
         has_google_config: Whether Google's `albert_config.json` belongs to it.
         companions: Further files that `write` makes.
+        to_file: What a file calls an array that the dialect and `read` call so, if it
+            is something else.
         to_index: What an index calls an array of a given name.
         from_index: The name of an array that an index calls so.
     """
@@ -45,6 +49,7 @@ class Store:
     mark: str = ""
     has_google_config: bool = False
     companions: tuple[str, ...] = ()
+    to_file: Callable[[str], str] = str
     to_index: Callable[[str], str] = str
     from_index: Callable[[str], str] = str
 
@@ -127,7 +132,8 @@ def _write_h5(path: Path, arrays: Arrays) -> None:
         layer: {"weight_names": names} for layer, names in layers.items()
     }
     names = [layer for layer, own in layers.items() if own]
-    texts[""] = {"layer_names": names, "backend": "tensorflow", "keras_version": KERAS}
+    texts[""] = {"layer_names": names, "backend": "tensorflow"}
+    texts[""]["keras_version"] = KERAS_VERSION
     placed = {f"{n.split('/')[0]}/{TF_MODEL}/{n}": array for n, array in arrays.items()}
     hdf5.write(path, placed, texts)
 
@@ -174,8 +180,26 @@ def _write_bundle(path: Path, arrays: Arrays) -> None:
 
 # Under which keys programs put the weights of a model.
 STATES = ("state_dict", "model_state_dict", "model", "net")
+
+
+def _read_keras(path: Path) -> Mapping[str, Lazy]:
+    from conversion.formats import hdf5, keras_archive
+
+    reader = keras_archive if path.suffix == ".keras" else hdf5
+    found = reader.read(path)
+    ours = keras_names.from_file(found)
+    return {ours[name]: lazy for name, lazy in found.items()}
+
+
+def _write_keras(path: Path, arrays: Arrays) -> None:
+    from conversion.formats import hdf5
+
+    named = {keras_names.to_file(name): array for name, array in arrays.items()}
+    hdf5.write(path, named, bfloat16=True)
+
+
 TF_MODEL = "tf_albert"  # any name will do
-KERAS = "2.19.0"  # the version that Hugging Face's last TensorFlow models are for
+KERAS_VERSION = "2.19.0"  # what Hugging Face's last TensorFlow models are for
 SAFETENSORS_FILE = "model.safetensors"
 SAFETENSORS_SHARDS = "model-{:05}-of-{:05}.safetensors"
 
@@ -255,6 +279,15 @@ STORES: Mapping[str, Store] = {
             _write_bundle,
             has_google_config=True,
             companions=("model.ckpt-best.data-00000-of-00001",),
+        ),
+        Store(
+            "keras",
+            "albert-zoo's Keras classes, .weights.h5",
+            KERAS,
+            "model.weights.h5",
+            _read_keras,
+            _write_keras,
+            to_file=keras_names.to_file,
         ),
     )
 }

@@ -10,9 +10,16 @@ from albert_core import AlbertConfig, schema
 from conversion.dialects.dialect import places, rows
 from conversion.dialects.google import GOOGLE
 from conversion.dialects.hugging_face import FLAX, TENSORFLOW, TORCH
+from conversion.dialects.keras import KERAS, from_file, to_file
 from tests.conftest import GOLDEN, tiny
 
-DIALECTS = {"google": GOOGLE, "tf": TENSORFLOW, "flax": FLAX, "torch": TORCH}
+DIALECTS = {
+    "google": GOOGLE,
+    "tf": TENSORFLOW,
+    "flax": FLAX,
+    "torch": TORCH,
+    "keras": KERAS,
+}
 HELD = {"google-tf1": GOOGLE, "tensorflow-h5": TENSORFLOW}
 HELD |= {"flax-msgpack": FLAX, "pytorch-bin": TORCH}
 NAMES = json.loads((GOLDEN / "foreign_names.json").read_text())
@@ -52,6 +59,9 @@ def test_names_lead_there_and_back(dialect, groups, inner, head, relative, tied)
         assert dialect.find(name) == place
         assert dialect.alias(name) is None
         assert dialect.why_left(name) is None
+    if dialect is KERAS:
+        files = [to_file(name) for name in spelled(dialect, config, head)]
+        assert list(from_file(files).values()) == list(spelled(dialect, config, head))
 
 
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
