@@ -1,5 +1,6 @@
 """Any checkpoint, as a lazy mapping from canonical names to arrays."""
 
+import logging
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,8 @@ DECODER = Place("predictions.decoder", "weight", "embedding")
 TABLE = Place("embeddings.word_embeddings", "weight", "embedding")
 PROJECTION = Place("encoder.embedding_hidden_mapping_in", "weight", "dense")
 NORM = Place(schema.BLOCKS[-1].path, "weight", "norm")
+
+logger = logging.getLogger("albert_zoo")
 
 # What is fetched from the hub where there are no safetensors: our own readers execute
 # nothing.
@@ -108,8 +111,8 @@ def open_checkpoint(
             name = schema.PREFIX + name
         opened.lazy[name] = Turned(lazy) if opened.store.dialect.turns(place) else lazy
         opened.sources[name] = [located.store.to_file(one) for one in names]
-    if config is None:
-        count_labels(opened)
+    if config is None and opened.config is not None:
+        complete(opened.config, opened)
     return opened
 
 
@@ -220,8 +223,30 @@ def _add_projection(found: Found, opened: OpenCheckpoint) -> None:
         found[bias] = [], Identity((size,), table.dtype)
 
 
-def count_labels(opened: OpenCheckpoint) -> None:
-    """Note how many classes a classifier has, which Google's configuration omits."""
-    config, name = opened.config, CLASSIFIER.name
-    if config and name in opened and not (opened.folder / CONFIG_NAME).exists():
-        config.num_labels = opened.shape(name)[0]
+def complete(config: AlbertConfig, opened: OpenCheckpoint) -> None:
+    """Note in a configuration of Google's what only the arrays tell.
+
+    That is how many classes a classifier has, and how many groups there are where every
+    layer had norms of its own (see `conversion.dialects.layer_norms`).
+
+    Args:
+        config: From the checkpoint; is changed.
+        opened: The checkpoint.
+    """
+    if opened.store.name != "google-tf1":
+        return
+    layers = config.num_hidden_layers
+    last = f"encoder.albert_layer_groups.{layers - 1}.albert_layers.0.ffn.weight"
+    if config.num_hidden_groups < layers and (
+        last in opened or schema.PREFIX + last in opened
+    ):
+        logger.warning(
+            "%s: its layers have norms of their own, so each becomes a group: "
+            "num_hidden_groups is %d, and not %d.",
+            opened.directory,
+            layers,
+            config.num_hidden_groups,
+        )
+        config.num_hidden_groups = layers
+    if CLASSIFIER.name in opened and not (opened.folder / CONFIG_NAME).exists():
+        config.num_labels = opened.shape(CLASSIFIER.name)[0]

@@ -7,7 +7,7 @@ from typing import Any
 from albert_core.checkpoint import Checkpoint
 from albert_core.config import AlbertConfig
 from albert_core.hub import OPTIONS
-from conversion.checkpoint import count_labels, open_checkpoint, resolved
+from conversion.checkpoint import complete, open_checkpoint, resolved
 from conversion.locate import locate
 
 LABELS = ("num_labels", "id2label")
@@ -42,7 +42,10 @@ def open_pretrained(
     if located.store.name == "safetensors" and path.is_dir():
         return config, Checkpoint.open(path)
     opened = open_checkpoint(path, config)
-    if given is None and fields.keys().isdisjoint(LABELS):
-        count_labels(opened)
+    if given is None:
+        labels = {name: fields[name] for name in LABELS if name in fields}
+        complete(config, opened)
+        for name, value in labels.items():
+            setattr(config, name, value)
     stored = {**opened.lazy, **opened.unexpected}
     return config, Checkpoint(opened.directory, stored)

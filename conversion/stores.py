@@ -13,6 +13,7 @@ from conversion.dialects.dialect import Dialect
 from conversion.dialects.google import GOOGLE
 from conversion.dialects.hugging_face import FLAX, TENSORFLOW, TORCH
 from conversion.dialects.keras import KERAS
+from conversion.dialects.layer_norms import shared
 
 Arrays = Mapping[str, Lazy | Array]
 
@@ -169,7 +170,7 @@ def _write_msgpack(path: Path, arrays: Arrays) -> None:
 def _read_bundle(path: Path) -> Mapping[str, Lazy]:
     from conversion.formats import tensor_bundle
 
-    return tensor_bundle.read(path)
+    return shared(tensor_bundle.read(path), path)
 
 
 def _write_bundle(path: Path, arrays: Arrays) -> None:

@@ -151,6 +151,7 @@ def made(target: Path, plan: str, resume: bool = False) -> Generator[Workplace]:
         if not journal:
             shutil.rmtree(place, ignore_errors=True)
         place.mkdir(exist_ok=True)
+        _clear(place, journal)
         try:
             yield Workplace(place, plan, journal)
             (place / JOURNAL).unlink(missing_ok=True)
@@ -173,6 +174,14 @@ def _journal(place: Path, plan: str) -> dict[str, Any]:
     except CheckpointError:
         return {}
     return noted.get("groups", {}) if noted.get("plan") == plan else {}
+
+
+def _clear(place: Path, journal: dict[str, Any]) -> None:
+    """Remove what was begun and not finished."""
+    finished = {name for group in journal.values() for name in group["files"]}
+    for file in place.iterdir():
+        if file.name not in finished:
+            file.unlink()
 
 
 def _swap(place: Path, target: Path, aside: Path) -> None:
