@@ -26,7 +26,9 @@ def make(folder, head="ForPreTraining"):
 
 
 def digest(path):
-    return hashing.whole(hashing.digests(open_checkpoint(path)))
+    found = open_checkpoint(path)
+    assert not found.unexpected
+    return hashing.whole(hashing.digests(found))
 
 
 def stored(plan):
@@ -132,6 +134,8 @@ def test_tensorflow_1(converted, tmp_path):
     shapes = reader.get_variable_to_shape_map()
     assert shapes == {name: list(array.shape) for name, array in expected.items()}
     same({name: reader.get_tensor(name) for name in shapes}, expected)
+    norm = "bert/encoder/transformer/group_1/inner_group_0/LayerNorm_1/gamma"
+    assert norm in shapes
 
     theirs = tmp_path / "theirs" / "model.ckpt"
     theirs.parent.mkdir()
