@@ -307,8 +307,8 @@ def _write_manifest(
 ) -> None:
     """Write what proves the conversion, after all else."""
     files = {
-        path.name: target.file_digest(path)
-        for path in sorted(work.folder.iterdir())
+        path.relative_to(work.folder).as_posix(): target.file_digest(path)
+        for path in target.files_in(work.folder)
         if path.name != target.JOURNAL
     }
     facts = {

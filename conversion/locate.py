@@ -6,6 +6,7 @@ from pathlib import Path
 
 from albert_core import folder, safetensors_file
 from albert_core.errors import CheckpointError, FormatError, shown
+from conversion.formats import orbax_folder
 from conversion.formats.bundle_path import find_prefix
 from conversion.formats.checks import first_bytes
 from conversion.stores import STORES, Store
@@ -58,6 +59,8 @@ def locate(path: str | Path) -> Located:
     """
     path = Path(path).expanduser()
     if path.is_dir():
+        if orbax_folder.is_one(path):
+            return Located(STORES["orbax"], path, _beside(path))
         return _in_folder(path)
     if path.name.endswith(".index.json"):
         return _an_index(path)
@@ -98,6 +101,11 @@ def _in_folder(place: Path) -> Located:
         names = [one.weights.name for one in found]
         logger.warning("%s: %s is read, not %s", place, names[0], ", ".join(names[1:]))
     return found[0]
+
+
+def _beside(path: Path) -> Path:
+    """Where the configuration of a folder of Orbax is: in it, or beside it."""
+    return path if (path / folder.CONFIG_NAME).exists() else path.parent
 
 
 def _is_index(path: Path) -> bool:

@@ -10,6 +10,7 @@ from albert_core.lazy import Array, Lazy
 from albert_core.sharding import index_text
 from conversion.dialects import keras as keras_names
 from conversion.dialects.dialect import Dialect
+from conversion.dialects.flax import OWN_FLAX
 from conversion.dialects.google import GOOGLE
 from conversion.dialects.hugging_face import FLAX, TENSORFLOW, TORCH
 from conversion.dialects.keras import KERAS
@@ -26,7 +27,7 @@ class Store:
         name: What `--to` calls it.
         title: Its name for people.
         dialect: How it spells the parameters.
-        file: The file of all weights in a checkpoint's folder.
+        file: The file of all weights in a checkpoint's folder; of Orbax, a folder.
         read: Reads a file's headers: names and lazy arrays.
         write: Writes a file, which must not be there.
         shards: The names of the files when there are several, "" where there is one
@@ -199,6 +200,18 @@ def _write_keras(path: Path, arrays: Arrays) -> None:
     hdf5.write(path, named, bfloat16=True)
 
 
+def _read_orbax(path: Path) -> Mapping[str, Lazy]:
+    from conversion.formats import orbax_folder
+
+    return orbax_folder.read(path)
+
+
+def _write_orbax(path: Path, arrays: Arrays) -> None:
+    from conversion.formats import orbax_folder
+
+    orbax_folder.write(path, arrays)
+
+
 TF_MODEL = "tf_albert"  # any name will do
 KERAS_VERSION = "2.19.0"  # what Hugging Face's last TensorFlow models are for
 SAFETENSORS_FILE = "model.safetensors"
@@ -289,6 +302,14 @@ STORES: Mapping[str, Store] = {
             _read_keras,
             _write_keras,
             to_file=keras_names.to_file,
+        ),
+        Store(
+            "orbax",
+            "albert-zoo's Flax classes, a folder of Orbax",
+            OWN_FLAX,
+            "orbax",
+            _read_orbax,
+            _write_orbax,
         ),
     )
 }

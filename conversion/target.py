@@ -51,20 +51,39 @@ class Workplace:
             for name, found in files.items()
         )
 
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
+
     def empty(self, names: Sequence[str]) -> Path:
         """Remove what is left of files; gives the path of the first."""
         for name in names:
-            (self.folder / name).unlink(missing_ok=True)
+            _remove(self.folder / name)
         return self.folder / names[0]
 
     def finish(self, group: str, names: Sequence[str], facts: dict[str, Any]) -> None:
         """Note that files are complete, once they are safe on the disk."""
-        for name in names:
-            sync(self.folder / name)
-        files = {name: file_digest(self.folder / name) for name in names}
+        paths = [path for name in names for path in files_in(self.folder / name)]
+        for path in paths:
+            sync(path)
+        files = {self._name(path): file_digest(path) for path in paths}
         self.journal[group] = {"files": files, **facts}
         text = json.dumps({"plan": self.plan, "groups": self.journal})
         write_text(self.folder / JOURNAL, text)
+
+
+def files_in(path: Path) -> list[Path]:
+    """A file, or all files in a folder and the folders in it."""
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.rglob("*") if file.is_file())
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def file_digest(path: Path) -> str:
@@ -155,9 +174,8 @@ def made(target: Path, plan: str, resume: bool = False) -> Generator[Workplace]:
         try:
             yield Workplace(place, plan, journal)
             (place / JOURNAL).unlink(missing_ok=True)
-            for file in place.iterdir():
-                sync(file)
-            sync(place)
+            for path in (*place.rglob("*"), place):
+                sync(path)
             _swap(place, target, aside)
         except BaseException:
             if not resume:
@@ -179,8 +197,8 @@ def _journal(place: Path, plan: str) -> dict[str, Any]:
 def _clear(place: Path, journal: dict[str, Any]) -> None:
     """Remove what was begun and not finished."""
     finished = {name for group in journal.values() for name in group["files"]}
-    for file in place.iterdir():
-        if file.name not in finished:
+    for file in files_in(place):
+        if file.relative_to(place).as_posix() not in finished:
             file.unlink()
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from albert_core import AlbertConfig, schema
 from conversion.dialects.dialect import places, rows
+from conversion.dialects.flax import OWN_FLAX
 from conversion.dialects.google import GOOGLE
 from conversion.dialects.hugging_face import FLAX, TENSORFLOW, TORCH
 from conversion.dialects.keras import KERAS, from_file, to_file
