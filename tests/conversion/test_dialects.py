@@ -20,6 +20,7 @@ DIALECTS = {
     "flax": FLAX,
     "torch": TORCH,
     "keras": KERAS,
+    "orbax": OWN_FLAX,
 }
 HELD = {"google-tf1": GOOGLE, "tensorflow-h5": TENSORFLOW}
 HELD |= {"flax-msgpack": FLAX, "pytorch-bin": TORCH}
