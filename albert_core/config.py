@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from albert_core import fields, folder, google
+from albert_core import fields, folder, google, keras_hub
 from albert_core.errors import ConfigError, shown
 from albert_core.files import read_json, write_text
 from albert_core.hub import OPTIONS, resolve
@@ -196,8 +196,8 @@ class AlbertConfig(fields.Fields):
         """Read the configuration of a checkpoint.
 
         Args:
-            name_or_path: A directory that holds `config.json` or Google's
-                `albert_config.json`, such a file, or a hub name.
+            name_or_path: A directory that holds `config.json`, or that of keras-hub,
+                or Google's `albert_config.json`, such a file, or a hub name.
             **options: Fields and kept keys to change, and the options of
                 `albert_core.hub.resolve`.
 
@@ -210,6 +210,10 @@ class AlbertConfig(fields.Fields):
         if path.is_dir():
             path = _find(path)
         values = read_json(path, ConfigError)
+        if keras_hub.is_theirs(values):
+            task = path.with_name(keras_hub.TASK_NAME)
+            told = read_json(task, ConfigError) if task.exists() else None
+            values = keras_hub.read(values, told)
         stated = values.get("model_type", cls.model_type)
         if stated != cls.model_type:
             raise ConfigError(

@@ -17,7 +17,7 @@ from albert_core.lazy import Lazy
 from albert_core.sharding import read_sharded
 from conversion.dialects.dialect import Place
 from conversion.dialects.hugging_face import TORCH
-from conversion.layout import Identity, Turned, same
+from conversion.layout import Identity, Joined, Turned, same
 from conversion.locate import Located, locate
 from conversion.stores import Store
 
@@ -31,7 +31,10 @@ logger = logging.getLogger("albert_zoo")
 
 # What is fetched from the hub where there are no safetensors: our own readers execute
 # nothing.
-OTHERS = ("*.bin", "*.bin.index.json", "*.h5", "*.h5.index.json", "*.msgpack", "*.json")
+OTHERS = (
+    *("*.bin", "*.bin.index.json", "*.h5", "*.h5.index.json", "*.msgpack", "*.json"),
+    "*.spm",
+)
 
 Found = dict[Place, tuple[list[str], Lazy]]
 
@@ -109,7 +112,9 @@ def open_checkpoint(
         name = place.name
         if has_head and place.in_encoder:
             name = schema.PREFIX + name
-        opened.lazy[name] = Turned(lazy) if opened.store.dialect.turns(place) else lazy
+        dialect, axis = located.store.dialect, located.store.dialect.axis(place)
+        lazy = lazy if axis is None else Joined(lazy, axis)
+        opened.lazy[name] = Turned(lazy) if dialect.turns(place) else lazy
         opened.sources[name] = [located.store.to_file(one) for one in names]
     if config is None and opened.config is not None:
         complete(opened.config, opened)

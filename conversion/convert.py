@@ -83,8 +83,7 @@ class Outgoing:
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape as it will be stored."""
-        shape = self.item.shape
-        return shape[::-1] if self.item.turned else shape
+        return self.item.stored
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -109,7 +108,8 @@ class Outgoing:
             )
         self.digest = hashing.digest(array)
         self.step(f"write {self.item.name}")
-        return transposed(array) if self.item.turned else array
+        array = transposed(array) if self.item.turned else array
+        return array.reshape(self.item.stored)
 
 
 def convert(
@@ -231,11 +231,14 @@ def known_files(place: Path) -> set[str]:
     if not place.is_dir():
         return set()
     fixed = {CONFIG_NAME, GOOGLE_CONFIG, MANIFEST, *TOKENIZER_FILES}
-    return {
-        file.name
-        for file in place.iterdir()
-        if file.name in fixed or any(s.owns(file.name) for s in STORES.values())
-    }
+
+    def is_known(path: Path) -> bool:
+        name = path.relative_to(place).as_posix()
+        if name in fixed or any(store.owns(name) for store in STORES.values()):
+            return True
+        return path.is_dir() and all(map(is_known, path.iterdir()))
+
+    return {path.name for path in place.iterdir() if is_known(path)}
 
 
 def _write(
@@ -265,7 +268,7 @@ def _write(
         facts = work.journal[file]
         written |= {name: Digest.from_dict(d) for name, d in facts["arrays"].items()}
         total.add(dtypes.Loss(**facts["loss"]))
-    if len(plan.files) > 1:
+    if len(plan.files) > 1 and plan.store.shards:
         homes = {name: file for file, names in plan.files.items() for name in names}
         sizes = {name: items[name].size for name in homes}
         text = plan.store.index_of(homes, sum(sizes.values()))
@@ -278,6 +281,7 @@ def _write_others(plan: Plan, work: target.Workplace) -> None:
     for name, text in plan.texts.items():
         (work.folder / name).write_text(text, "utf-8")
     for name, path in plan.copies.items():
+        (work.folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, work.folder / name)
 
 

@@ -1,5 +1,6 @@
 """Arrays in another layout, or another number type, than they are stored in."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,34 @@ class Turned:
     def read(self) -> Array:
         """The array in canonical layout."""
         return transposed(self.stored.read())
+
+
+@dataclass(frozen=True)
+class Joined:
+    """An array that is stored with one of its axes cut in two.
+
+    Attributes:
+        stored: The array in its file.
+        axis: The first of the two.
+    """
+
+    stored: Lazy
+    axis: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape with the axis whole."""
+        shape, end = self.stored.shape, self.axis + 2
+        return (*shape[: self.axis], math.prod(shape[self.axis : end]), *shape[end:])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The number type."""
+        return self.stored.dtype
+
+    def read(self) -> Array:
+        """The array with the axis whole."""
+        return self.stored.read().reshape(self.shape)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from albert_core import folder, safetensors_file
 from albert_core.errors import CheckpointError, FormatError, shown
+from conversion import keras_hub_preset
 from conversion.formats import orbax_folder
 from conversion.formats.bundle_path import find_prefix
 from conversion.formats.checks import first_bytes
@@ -85,7 +86,9 @@ def _in_folder(place: Path) -> Located:
     for store in STORES.values():
         for name in dict.fromkeys((store.file, store.index)):
             file = place / name
-            if file.exists() and store.name != "google-tf1":
+            if not file.exists() or store.name == "google-tf1":
+                continue
+            if not name.endswith(".weights.h5") or _of_file(file) is store:
                 found.append(Located(store, file, place))
     if any(place.glob("*.index")) or (place / "variables" / "variables.index").exists():
         found.append(_bundle(place))
@@ -166,6 +169,8 @@ def _of_file(path: Path) -> Store:
     start, _ = first_bytes(path)
     if start[8:9] == b"{" and path.suffix not in (".bin", ".h5", ".msgpack"):
         return _of_safetensors(path)
+    if path.name.endswith(".weights.h5") and keras_hub_preset.is_preset(path):
+        return STORES["keras-hub"]
     if path.name.endswith((".keras", ".weights.h5")):
         return STORES["keras"]
     if start.startswith(ZIP) or (path.suffix in (".bin", ".pt", ".pth")):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +18,7 @@ from albert_core.config import AlbertConfig
 from albert_core.errors import ConfigError, FormatError, shown
 from albert_core.folder import CONFIG_NAME, find
 from albert_core.sharding import share_out, to_bytes
-from albert_core.tokenizer_names import TOKENIZER_FILES
+from albert_core.tokenizer_names import MODEL_NAMES, TOKENIZER_FILES
 from conversion.checking import check_known, configuration, whole_head
 from conversion.checkpoint import DECODER, PROJECTION, OpenCheckpoint
 from conversion.dialects.dialect import Place
@@ -25,6 +26,8 @@ from conversion.dialects.hugging_face import TORCH
 from conversion.dtypes import DTYPES
 from conversion.layout import is_identity
 from conversion.stores import STORES, Store
+
+logger = logging.getLogger("albert_zoo")
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Item:
             leaves out an array that changes nothing.
         shape: In canonical layout.
         turned: Whether it will be stored as its transpose.
+        stored: The shape that it will be stored in.
         source_dtype: The number type that it has.
         dtype: The one that it will have.
     """
@@ -47,6 +51,7 @@ class Item:
     targets: list[str]
     shape: tuple[int, ...]
     turned: bool
+    stored: tuple[int, ...]
     source_dtype: str
     dtype: str
 
@@ -173,18 +178,47 @@ def make(
             f"No array of {source.directory} matches {', '.join(map(shown, include))}. "
             f"Patterns are such as 'embeddings.*' or 'pooler.weight'."
         )
-    _check_held(source, store, items)
+    head = schema.BASE if drop_head else head
+    _check_held(source, store, head, items)
     config = AlbertConfig.from_dict(configuration(source).to_dict())
-    config.architectures = [f"Albert{schema.BASE if drop_head else head}"]
+    config.architectures = [f"Albert{head}"]
     config.dtype = dtype or config.dtype
+    copies = _tokenizer(source, store)
+    texts = _texts(store, config, head, bool(copies))
+    files = _files(store, items, to_bytes(max_shard_size))
+    return Plan(source, store, items, files, texts, copies, dropped)
+
+
+def _texts(
+    store: Store, config: AlbertConfig, head: str, has_tokenizer: bool
+) -> dict[str, str]:
+    """The files that tell what a model is."""
+    if store.texts:
+        return store.texts(config, head, has_tokenizer)
     texts = {CONFIG_NAME: config.to_json_string()}
     if store.has_google_config:
         text = json.dumps(config.to_google(), indent=2, sort_keys=True)
         texts[google.CONFIG_NAME] = f"{text}\n"
-    places = {name: find(source.folder, name) for name in TOKENIZER_FILES}
-    copies = {name: path for name, path in places.items() if path.is_file()}
-    files = _files(store, items, to_bytes(max_shard_size))
-    return Plan(source, store, items, files, texts, copies, dropped)
+    return texts
+
+
+def _tokenizer(source: OpenCheckpoint, store: Store) -> dict[str, Path]:
+    """Files of the tokenizer, by the names that they get."""
+    theirs = source.store.tokenizer
+    names = {MODEL_NAMES[0]: theirs} if theirs else {n: n for n in TOKENIZER_FILES}
+    places = {name: find(source.folder, own) for name, own in names.items()}
+    found = {name: path for name, path in places.items() if path.is_file()}
+    if not store.tokenizer:
+        return found
+    models = [found[name] for name in MODEL_NAMES if name in found]
+    if found and not models:
+        logger.warning(
+            "%s: its tokenizer (%s) is left out: %s has SentencePiece models only.",
+            source.folder,
+            ", ".join(found),
+            store.title,
+        )
+    return {store.tokenizer: models[0]} if models else {}
 
 
 def _unwanted(name: str, include: Sequence[str], drop_head: bool) -> str | None:
@@ -234,6 +268,7 @@ def _item(
     drop_head: bool,
 ) -> Item:
     place, dialect = _place(name), store.dialect
+    heads = configuration(source).num_attention_heads
     targets = [dialect.spell(place, source.has_head and not drop_head)]
     if _is_needless(source, name, store):
         targets = []
@@ -247,14 +282,19 @@ def _item(
         targets=targets,
         shape=source.shape(name),
         turned=dialect.turns(place),
+        stored=dialect.shape(place, source.shape(name), heads),
         source_dtype=source.dtype(name),
         dtype=dtype or source.dtype(name),
     )
 
 
-def _check_held(source: OpenCheckpoint, store: Store, items: Sequence[Item]) -> None:
-    """See that a format has a name and a number type for every array."""
+def _check_held(
+    source: OpenCheckpoint, store: Store, head: str, items: Sequence[Item]
+) -> None:
+    """See that a format has the model, and a name and number type for every array."""
     lost = [i.name for i in items if _place(i.name).path in store.dialect.lacks]
+    if store.heads and head not in store.heads:
+        lost = lost or [f"a model with the head {head}"]
     if lost:
         raise FormatError(
             "CANNOT_HOLD",
@@ -275,6 +315,12 @@ def _check_held(source: OpenCheckpoint, store: Store, items: Sequence[Item]) -> 
 
 def _files(store: Store, items: Sequence[Item], limit: int) -> dict[str, list[str]]:
     """Share the arrays out over files."""
+    if store.head_file:
+        own: dict[str, list[str]] = {store.file: [], store.head_file: []}
+        for item in items:
+            file = store.file if _place(item.name).in_encoder else store.head_file
+            own[file] += item.targets
+        return {file: names for file, names in own.items() if names}
     sizes = {name: item.size for item in items for name in item.targets}
     shards = share_out(sizes, limit) if store.shards else [list(sizes)]
     if len(shards) == 1:

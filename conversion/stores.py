@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from albert_core import safetensors_file
+from albert_core.config import AlbertConfig
 from albert_core.lazy import Array, Lazy
 from albert_core.sharding import index_text
+from conversion import keras_hub_preset
 from conversion.dialects import keras as keras_names
 from conversion.dialects.dialect import Dialect
 from conversion.dialects.flax import OWN_FLAX
 from conversion.dialects.google import GOOGLE
 from conversion.dialects.hugging_face import FLAX, TENSORFLOW, TORCH
 from conversion.dialects.keras import KERAS
+from conversion.dialects.keras_hub import KERAS_HUB
 from conversion.dialects.layer_norms import shared
 
 Arrays = Mapping[str, Lazy | Array]
@@ -35,6 +38,13 @@ class Store:
         mark: What the metadata of a safetensors file calls the framework.
         has_google_config: Whether Google's `albert_config.json` belongs to it.
         companions: Further files that `write` makes.
+        heads: Keys of `schema.HEADS`, the models that it has; nothing where all are.
+        head_file: The file of a head's weights, "" where they are with the others.
+        texts: Makes the files that tell what the model is, by name, of configuration,
+            head and whether there is a tokenizer; None where `config.json` does.
+        tokenizer: The file of the tokenizer, a SentencePiece model, "" where its files
+            have the names that Hugging Face gives them.
+        others: Further files that belong to it.
         to_file: What a file calls an array that the dialect and `read` call so, if it
             is something else.
         to_index: What an index calls an array of a given name.
@@ -51,6 +61,11 @@ class Store:
     mark: str = ""
     has_google_config: bool = False
     companions: tuple[str, ...] = ()
+    heads: frozenset[str] = frozenset()
+    head_file: str = ""
+    texts: Callable[[AlbertConfig, str, bool], dict[str, str]] | None = None
+    tokenizer: str = ""
+    others: tuple[str, ...] = ()
     to_file: Callable[[str], str] = str
     to_index: Callable[[str], str] = str
     from_index: Callable[[str], str] = str
@@ -73,7 +88,8 @@ class Store:
         """Whether a file's name is one of its weights, or of their index."""
         pattern = re.escape(self.shards).replace(r"\{:05\}", r"\d{5}")
         shard = self.shards and re.fullmatch(pattern, name)
-        return bool(shard) or name in (*self.files(self.file), self.index)
+        known = {*self.files(self.file), self.index, *self.others}
+        return bool(shard) or name in known
 
     def index_of(self, homes: Mapping[str, str], size: int) -> str:
         """The text of an index.
@@ -302,6 +318,19 @@ STORES: Mapping[str, Store] = {
             _read_keras,
             _write_keras,
             to_file=keras_names.to_file,
+        ),
+        Store(
+            "keras-hub",
+            "keras-hub presets",
+            KERAS_HUB,
+            keras_hub_preset.WEIGHTS,
+            keras_hub_preset.read,
+            keras_hub_preset.write,
+            heads=keras_hub_preset.HEADS,
+            head_file=keras_hub_preset.HEAD_WEIGHTS,
+            texts=keras_hub_preset.texts,
+            tokenizer=keras_hub_preset.TOKENIZER,
+            others=keras_hub_preset.OTHERS,
         ),
         Store(
             "orbax",

@@ -87,6 +87,8 @@ class Dialect:
             differ.
         left: Patterns of names that are no weights, and what they are.
         clean: (pattern, replacement) that undo what may stand before a name.
+        split: (path of a layer, leaf) -> the axis, as they store the array, that they
+            cut in two: the attention's heads, and the size of one.
         no_projection: Whether the embeddings' projection is left out where it would
             not change their size.
     """
@@ -106,6 +108,9 @@ class Dialect:
     dead: frozenset[str] = frozenset()
     left: Mapping[str, str] = field(default_factory=dict[str, str])
     clean: tuple[tuple[str, str], ...] = ()
+    split: Mapping[tuple[str, str], int] = field(
+        default_factory=dict[tuple[str, str], int]
+    )
     no_projection: bool = False
 
     def spell(self, place: Place, has_head: bool) -> str:
@@ -132,6 +137,26 @@ class Dialect:
         named = {place.kind, place.path} & self.turned
         untouched = place.leaf != "weight" or place.path in self.unturned
         return bool(named) and not untouched
+
+    def axis(self, place: Place) -> int | None:
+        """The axis of an array of theirs that they cut in two, None if they do not."""
+        return self.split.get((place.path, place.leaf))
+
+    def shape(
+        self, place: Place, shape: tuple[int, ...], heads: int
+    ) -> tuple[int, ...]:
+        """The shape that they store an array in.
+
+        Args:
+            place: The parameter.
+            shape: In canonical layout.
+            heads: How many an attention has.
+        """
+        shape = shape[::-1] if self.turns(place) else shape
+        axis = self.axis(place)
+        if axis is None:
+            return shape
+        return (*shape[:axis], heads, shape[axis] // heads, *shape[axis + 1 :])
 
     def find(self, name: str) -> Place | None:
         """The parameter that a name of theirs means, None if it means none."""

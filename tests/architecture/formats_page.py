@@ -50,6 +50,13 @@ the letters in the table above.
 {pairs}
 """
 NOTES = {
+    "keras-hub": (
+        "- **keras-hub** has one ALBERT: the tanh form of GELU, layer norms of 1e-12, "
+        "one\n  dropout for all and as many layers in each group; other "
+        "configurations are refused.\n  Its head of a masked LM has a norm of 1e-5, so "
+        "logits differ a little, and its\n  tokenizer is the SentencePiece model "
+        "alone, without lower case.\n"
+    ),
     "google-tf1": (
         "- **google-tf1** has an `albert_config.json` besides, which cannot express "
         "every\n  configuration: the activation must be one that the original knows, "
@@ -81,14 +88,18 @@ def subjects():
     return found
 
 
-def holds(store, needed):
-    """Whether a format has a name for every one of some layers."""
-    return store.dialect.lacks.isdisjoint(needed)
+def holds(store, subject):
+    """Whether a format has such models, and a name for every layer of theirs."""
+    if store.heads and subject in schema.HEADS and subject not in store.heads:
+        return False
+    return store.dialect.lacks.isdisjoint(subjects()[subject][1])
 
 
 def files(store):
     """What is in the folder."""
     names = [f"`{name}`" for name in store.files(store.file)]
+    if store.head_file:
+        names.append(f"`{store.head_file}`")
     if store.shards:
         names.append(f"or `{store.shards.format(1, 2)}` … and `{store.index}`")
     return "<br>".join(names)
@@ -107,9 +118,9 @@ def page():
         [
             [
                 name if name in BESIDES else f"{name} ({letters})",
-                *("✓" if holds(s, needed) else "–" for s in STORES.values()),
+                *("✓" if holds(s, name) else "–" for s in STORES.values()),
             ]
-            for name, (letters, needed) in rows.items()
+            for name, (letters, _) in rows.items()
         ],
     )
     pairs = table(
@@ -135,8 +146,8 @@ def pair(one, other):
     """What does not come along from one format to another."""
     lost = [
         letters
-        for letters, needed in subjects().values()
-        if holds(one, needed) and not holds(other, needed)
+        for name, (letters, _) in subjects().items()
+        if holds(one, name) and not holds(other, name)
     ]
     return f"not {', '.join(lost)}" if lost else "✓"
 

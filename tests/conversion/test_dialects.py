@@ -12,6 +12,7 @@ from conversion.dialects.flax import OWN_FLAX
 from conversion.dialects.google import GOOGLE
 from conversion.dialects.hugging_face import FLAX, TENSORFLOW, TORCH
 from conversion.dialects.keras import KERAS, from_file, to_file
+from conversion.dialects.keras_hub import KERAS_HUB
 from tests.conftest import GOLDEN, tiny
 
 DIALECTS = {
@@ -20,6 +21,7 @@ DIALECTS = {
     "flax": FLAX,
     "torch": TORCH,
     "keras": KERAS,
+    "keras-hub": KERAS_HUB,
     "orbax": OWN_FLAX,
 }
 HELD = {"google-tf1": GOOGLE, "tensorflow-h5": TENSORFLOW}
@@ -83,6 +85,7 @@ def test_no_rule_is_for_nothing(dialect):
     held = [place for place in places() if place.path not in dialect.lacks]
     turned = [place for place in held if dialect.turns(place)]
     assert {p.path for p in turned} | {p.kind for p in turned} >= dialect.turned
+    assert dialect.split.keys() <= {(place.path, place.leaf) for place in held}
     names = {place.name for place in places()}
     assert dialect.aliases.keys() <= names
     assert dialect.dead <= dialect.aliases.keys()
