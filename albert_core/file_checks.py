@@ -11,10 +11,8 @@ from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
-import numpy as np
-
 from albert_core.errors import CheckpointError, FormatError, listed, shown
-from albert_core.lazy import Array, Described
+from albert_core.lazy import Described
 
 AGAIN = "Get the file again"
 MOST_DIMENSIONS = 64  # NumPy's limit
@@ -150,12 +148,6 @@ def check_names(
                 f"an array cannot have the name {shown(name)}",
                 "Give it another name.",
             )
-
-
-def raw(array: Array) -> memoryview:
-    """The bytes of an array, little-endian and in C order, copied only if need be."""
-    little = array.dtype.newbyteorder("<")
-    return np.ascontiguousarray(array, little).reshape(-1).view(np.uint8).data
 
 
 def parse_json(text: bytes, path: Path, code: str, begin: int = 0) -> object:

@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from albert_core.errors import FormatError
 
 Array = NDArray[Any]
+
+CHUNK = 2**22  # bytes that are read at a time; whole numbers of every type
 
 
 class Described(Protocol):
@@ -44,6 +47,25 @@ def take(array: "Lazy | Array") -> Array:
     if isinstance(array, np.ndarray | np.generic):  # a number of NumPy is a scalar
         return np.asarray(array)
     return array.read()
+
+
+def raw(array: Array) -> memoryview:
+    """The bytes of an array, little-endian and in C order, copied only if need be."""
+    little = array.dtype.newbyteorder("<")
+    return np.ascontiguousarray(array, little).reshape(-1).view(np.uint8).data
+
+
+def chunks(array: "Lazy | Array") -> Iterator[memoryview]:
+    """The bytes of an array, little-endian and in C order, some at a time.
+
+    A lazy array that has a method `chunks` is asked for them, and need not be in memory
+    whole. No number is in two chunks.
+    """
+    own: Callable[[], Iterator[memoryview]] | None = getattr(array, "chunks", None)
+    if own is None:
+        yield raw(take(array))
+    else:
+        yield from own()
 
 
 def nbytes(array: Described) -> int:
@@ -87,13 +109,34 @@ class Stored:
         except OSError as problem:
             raise unreadable(self.path, problem) from problem
         if not same or len(numbers) != self.size:
-            raise FormatError(
-                "CHANGED",
-                self.path,
-                "it has changed since it was opened",
-                "Open it again.",
-            )
+            raise self._changed()
         return numbers.view(self.dtype).reshape(self.shape)
+
+    def chunks(self) -> Iterator[memoryview]:
+        """See `chunks`.
+
+        Raises:
+            FormatError: The file is no longer what it was.
+        """
+        if self.dtype.newbyteorder("<") != self.dtype:
+            yield raw(self.read())
+            return
+        left = self.size
+        try:
+            with self.path.open("rb") as file:
+                same = _state(file) == self.state
+                file.seek(self.start)
+                while same and left and (data := file.read(min(left, CHUNK))):
+                    left -= len(data)
+                    yield memoryview(data)
+        except OSError as problem:
+            raise unreadable(self.path, problem) from problem
+        if not same or left:
+            raise self._changed()
+
+    def _changed(self) -> FormatError:
+        what = "it has changed since it was opened"
+        return FormatError("CHANGED", self.path, what, "Open it again.")
 
 
 def unreadable(path: Path, problem: OSError) -> FormatError:

@@ -9,7 +9,7 @@ and writes by itself, one array at a time.
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Self, cast
+from typing import IO, Any, NamedTuple, Self, cast
 
 import ml_dtypes
 import numpy as np
@@ -24,9 +24,16 @@ from albert_core.file_checks import (
     first_bytes,
     not_a,
     parse_json,
-    raw,
 )
-from albert_core.lazy import Array, Described, Lazy, Stored, nbytes, take, unreadable
+from albert_core.lazy import (
+    Array,
+    Described,
+    Lazy,
+    Stored,
+    chunks,
+    nbytes,
+    unreadable,
+)
 
 LARGEST_HEADER = LARGEST_JSON  # bytes; the format allows 100 MB, ours have 10 kB
 METADATA = "__metadata__"
@@ -233,13 +240,17 @@ def write(
         file.write(len(text).to_bytes(8, "little"))
         file.write(text)
         for name in order:
-            file.write(raw(_as_described(path, name, arrays[name], kinds[name])))
+            _put(file, path, name, arrays[name], kinds[name])
 
 
-def _as_described(path: Path, name: str, lazy: Lazy | Array, kind: _Kind) -> Array:
-    """The array, which only the caller holds, if it is what the header says of it."""
-    array = take(lazy)
-    if _Kind.of(array) != kind:
+def _put(
+    file: IO[bytes], path: Path, name: str, array: Lazy | Array, kind: _Kind
+) -> None:
+    """Write an array, which must be what the header says of it."""
+    left = nbytes(kind)
+    if _Kind.of(array) == kind:
+        for chunk in chunks(array):
+            left -= file.write(chunk)
+    if left:
         what = f"{shown(name)} has changed while it was being written"
         raise FormatError("CHANGED", path, what, "Write it again.")
-    return array

@@ -49,7 +49,8 @@ def show_plan(plan: Plan, console: Console) -> None:
             dtype = f"{item.source_dtype} → {dtype}"
         table.add_row(
             "\n".join(map(text, item.sources)) or "[dim]an identity[/dim]",
-            "\n".join(text(plan.store.to_file(one)) for one in item.targets) or "[dim]an identity[/dim]",
+            "\n".join(text(plan.store.to_file(one)) for one in item.targets)
+            or "[dim]an identity[/dim]",
             by_shape(item.shape) + (", transposed" if item.turned else ""),
             dtype,
             in_bytes(item.size),

@@ -2,8 +2,9 @@
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,13 @@ from albert_core.config import AlbertConfig
 from albert_core.errors import AlbertError, FormatError
 from albert_core.folder import CONFIG_NAME
 from albert_core.google import CONFIG_NAME as GOOGLE_CONFIG
-from albert_core.lazy import Array
+from albert_core.lazy import Array, chunks, raw
 from albert_core.schema import base_name
 from albert_core.tokenizer_names import TOKENIZER_FILES
 from conversion import dtypes, hashing, target
 from conversion.checkpoint import OpenCheckpoint, open_checkpoint
 from conversion.hashing import Digest
-from conversion.layout import transposed
+from conversion.layout import Turned, bands, pieces
 from conversion.plan import Item, Plan, make, numpy_dtype
 from conversion.stores import STORES
 
@@ -91,25 +92,52 @@ class Outgoing:
         return numpy_dtype(self.item.dtype)
 
     def read(self) -> Array:
-        """The array as it will be stored.
+        """The array as it will be stored; for writers that need it whole."""
+        data = b"".join(self.chunks())
+        return np.frombuffer(data, self.dtype).reshape(self.shape)
+
+    def chunks(self) -> Iterator[memoryview]:
+        """See `albert_core.lazy.chunks`; at the end there is the digest.
 
         Raises:
             CheckpointError: It holds numbers that are too large for its number type.
         """
-        array = self.source[self.item.name]
-        array, self.loss = dtypes.cast(array, self.item.dtype, self.saturate)
-        if self.loss.overflowed and not self.saturate:
+        running, self.loss = hashing.Running(), dtypes.Loss()
+        lazy = self.source.lazy[self.item.name]
+        if not self.item.turned:
+            for chunk in chunks(lazy):
+                piece = self._cast(np.frombuffer(chunk, lazy.dtype.newbyteorder("<")))
+                running.add(piece)
+                yield piece
+        else:
+            # Of the two layouts one is in the file, and the other is made of it.
+            is_turned = isinstance(lazy, Turned)
+            array = lazy.stored.read() if is_turned else lazy.read()
+            array = np.frombuffer(self._cast(array), self.dtype).reshape(array.shape)
+            both = [pieces(array), bands(array)]
+            canonical, stored = reversed(both) if is_turned else both
+            for mine, theirs in zip_longest(canonical, stored):
+                if mine is not None:
+                    running.add(mine)
+                if theirs is not None:
+                    yield theirs
+        sha256 = running.end()
+        self.digest = Digest(self.item.dtype, self.item.shape, sha256)
+        self.step(f"write {self.item.name}")
+
+    def _cast(self, array: Array) -> memoryview:
+        """The bytes of some numbers in their new number type."""
+        array, loss = dtypes.cast(array, self.item.dtype, self.saturate)
+        self.loss.add(loss)
+        if loss.overflowed and not self.saturate:
             raise FormatError(
                 "OVERFLOW",
                 self.source.directory,
-                f"{self.loss.overflowed} numbers of {self.item.name} are beyond the "
-                f"largest {self.item.dtype}",
+                f"{loss.overflowed} numbers of {self.item.name} are beyond the largest "
+                f"{self.item.dtype}",
                 "Use --dtype bfloat16, or --saturate to turn them into the largest.",
             )
-        self.digest = hashing.digest(array)
-        self.step(f"write {self.item.name}")
-        array = transposed(array) if self.item.turned else array
-        return array.reshape(self.item.stored)
+        return raw(array)
 
 
 def convert(
@@ -253,19 +281,19 @@ def _write(
             written[base_name(item.name)] = hashing.digest(array)
     total = dtypes.Loss()
     for file, names in plan.files.items():
-        if not work.is_finished(file):
+        facts = work.finished(file)
+        if facts is None:
             out = {n: Outgoing(items[n], plan.source, saturate, step) for n in names}
             plan.store.write(work.empty(plan.store.files(file)), out)
             digests = {base_name(o.item.name): o.digest for o in out.values()}
             loss = dtypes.Loss()
-            for one in out.values():
-                loss.add(one.loss)
-            facts = {
-                "arrays": {name: d.to_dict() for name, d in digests.items() if d},
-                "loss": vars(loss),
-            }
-            work.finish(file, plan.store.files(file), facts)
-        facts = work.journal[file]
+            for name, one in out.items():
+                if name == one.item.targets[0]:
+                    loss.add(one.loss)
+            known = {name: d.to_dict() for name, d in digests.items() if d}
+            facts: dict[str, Any] | None = {"arrays": known, "loss": vars(loss)}
+            if len(plan.files) > 1:  # else there is nothing to go on from
+                work.finish(file, plan.store.files(file), facts)
         written |= {name: Digest.from_dict(d) for name, d in facts["arrays"].items()}
         total.add(dtypes.Loss(**facts["loss"]))
     if len(plan.files) > 1 and plan.store.shards:
@@ -310,11 +338,8 @@ def _write_manifest(
     plan: Plan, work: target.Workplace, written: Mapping[str, Digest]
 ) -> None:
     """Write what proves the conversion, after all else."""
-    files = {
-        path.relative_to(work.folder).as_posix(): target.file_digest(path)
-        for path in target.files_in(work.folder)
-        if path.name != target.JOURNAL
-    }
+    others = [*plan.texts, *plan.copies]
+    files = {name: target.file_digest(work.folder / name) for name in sorted(others)}
     facts = {
         "format": plan.store.name,
         "source_format": plan.source.store.name,

@@ -6,14 +6,19 @@ type, shape and the array's own, with tabs between them.
 """
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from albert_core.lazy import Array
+from albert_core.lazy import Array, Lazy, chunks
 from albert_core.schema import base_name
 from conversion.checkpoint import OpenCheckpoint
-from conversion.formats.checks import raw
+
+SMALL = 2**16  # bytes that are hashed sooner than handed to another thread
+AHEAD = 4  # pieces that may wait to be hashed
 
 
 @dataclass(frozen=True)
@@ -41,10 +46,41 @@ class Digest:
         return cls(values["dtype"], tuple(values["shape"]), values["sha256"])
 
 
-def digest(array: Array) -> Digest:
+class Running:
+    """The digest of bytes that come in pieces, computed beside what else is done."""
+
+    def __init__(self) -> None:
+        self._found = hashlib.sha256()
+        self._waiting: deque[Future[None]] = deque()
+
+    def add(self, piece: memoryview) -> None:
+        """Take further bytes, which must not change any more."""
+        if piece.nbytes < SMALL and not self._waiting:
+            self._found.update(piece)
+            return
+        self._waiting.append(_worker().submit(self._found.update, piece))
+        while len(self._waiting) > AHEAD:
+            self._waiting.popleft().result()
+
+    def end(self) -> str:
+        """The digest, in hexadecimal."""
+        while self._waiting:
+            self._waiting.popleft().result()
+        return self._found.hexdigest()
+
+
+@cache
+def _worker() -> ThreadPoolExecutor:
+    """One thread, so that pieces are taken in their order."""
+    return ThreadPoolExecutor(1)
+
+
+def digest(array: Lazy | Array) -> Digest:
     """The digest of an array in canonical layout."""
-    found = hashlib.sha256(raw(array)).hexdigest()
-    return Digest(array.dtype.name, array.shape, found)
+    running = Running()
+    for chunk in chunks(array):
+        running.add(chunk)
+    return Digest(array.dtype.name, tuple(array.shape), running.end())
 
 
 def digests(
@@ -58,7 +94,7 @@ def digests(
     """
     found: dict[str, Digest] = {}
     for name in checkpoint:
-        found[base_name(name)] = digest(checkpoint[name])
+        found[base_name(name)] = digest(checkpoint.lazy[name])
         step(name)
     return found
 

@@ -1,14 +1,15 @@
 """Arrays in another layout, or another number type, than they are stored in."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from albert_core.lazy import Array, Lazy
+from albert_core.lazy import CHUNK, Array, Lazy, chunks, raw
 
-TILE = 256  # numbers a side: both sides of a transpose stay in the cache
+TILE = 128  # numbers a side: both sides of a transpose stay in the cache
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,10 @@ class Turned:
     def read(self) -> Array:
         """The array in canonical layout."""
         return transposed(self.stored.read())
+
+    def chunks(self) -> Iterator[memoryview]:
+        """See `albert_core.lazy.chunks`: only the stored array is held whole."""
+        return bands(self.stored.read())
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,10 @@ class Joined:
     def read(self) -> Array:
         """The array with the axis whole."""
         return self.stored.read().reshape(self.shape)
+
+    def chunks(self) -> Iterator[memoryview]:
+        """See `albert_core.lazy.chunks`."""
+        return chunks(self.stored)
 
 
 @dataclass(frozen=True)
@@ -94,6 +103,24 @@ def transposed(array: Array) -> Array:
             part = array[i : i + TILE, j : j + TILE]
             result[j : j + TILE, i : i + TILE] = part.T
     return result
+
+
+def pieces(array: Array) -> Iterator[memoryview]:
+    """The bytes of an array, some at a time."""
+    data = raw(array)
+    for start in range(0, data.nbytes, CHUNK):
+        yield data[start : start + CHUNK]
+
+
+def bands(array: Array) -> Iterator[memoryview]:
+    """The bytes of an array's transpose, some rows of it at a time."""
+    if array.ndim != 2:
+        yield raw(array)
+        return
+    rows, columns = array.shape
+    step = max(1, CHUNK // max(1, rows * array.itemsize * TILE)) * TILE
+    for start in range(0, columns, step):
+        yield raw(transposed(array[:, start : start + step]))
 
 
 def same(one: Lazy, other: Lazy) -> bool:

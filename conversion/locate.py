@@ -6,10 +6,10 @@ from pathlib import Path
 
 from albert_core import folder, safetensors_file
 from albert_core.errors import CheckpointError, FormatError, shown
+from albert_core.file_checks import first_bytes
 from conversion import keras_hub_preset
 from conversion.formats import orbax_folder
 from conversion.formats.bundle_path import find_prefix
-from conversion.formats.checks import first_bytes
 from conversion.stores import STORES, Store
 
 logger = logging.getLogger("albert_zoo")

@@ -43,13 +43,15 @@ class Workplace:
     plan: str
     journal: dict[str, Any] = field(default_factory=dict[str, Any])
 
-    def is_finished(self, group: str) -> bool:
-        """Whether files that belong together are there and as they were finished."""
-        files = self.journal.get(group, {}).get("files", {})
-        return bool(files) and all(
+    def finished(self, group: str) -> dict[str, Any] | None:
+        """What was noted of files that belong together, if they are still so."""
+        facts = self.journal.get(group)
+        if facts and all(
             (self.folder / name).is_file() and file_digest(self.folder / name) == found
-            for name, found in files.items()
-        )
+            for name, found in facts["files"].items()
+        ):
+            return facts
+        return None
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()

@@ -3,8 +3,7 @@
 import re
 from pathlib import Path
 
-from albert_core.errors import shown
-from conversion.errors import FormatError
+from albert_core.errors import FormatError, shown
 
 _FILE = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
 _STATE = re.compile(r'^model_checkpoint_path: *"([^"\n]*)"', re.MULTILINE)

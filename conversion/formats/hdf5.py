@@ -7,12 +7,12 @@ looks into the file, and this one reads the numbers by plain reads.
 
 from pathlib import Path
 
-from conversion.formats.checks import first_bytes, not_a
+from albert_core.file_checks import first_bytes, not_a
+from albert_core.lazy import Lazy
 from conversion.formats.hdf5_process import Window
 from conversion.formats.hdf5_table import Contents, Texts
 from conversion.formats.hdf5_table import contents as look
 from conversion.formats.hdf5_writer import write
-from conversion.formats.lazy import Lazy
 
 __all__ = ["Contents", "attributes", "contents", "read", "write"]
 

@@ -6,12 +6,11 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from albert_core.errors import shown
+from albert_core.errors import FormatError, shown
+from albert_core.file_checks import AGAIN
+from albert_core.lazy import Array
 from albert_core.safetensors_file import Stored
-from conversion.errors import FormatError
-from conversion.formats.checks import AGAIN
 from conversion.formats.hdf5_process import Window, child
-from conversion.formats.lazy import Array
 
 DTYPES = {
     np.dtype(f"{order}{kind}").str: np.dtype(f"{order}{kind}")

@@ -12,7 +12,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import cast
 
-from conversion.errors import FormatError
+from albert_core.errors import FormatError
 
 SCRIPT = Path(__file__).with_name("hdf5_child.py")
 SECONDS = 60.0

@@ -7,11 +7,10 @@ import json
 from pathlib import Path
 from typing import Any, cast
 
-from albert_core.errors import shown
-from conversion.errors import FormatError
+from albert_core.errors import FormatError, shown
+from albert_core.file_checks import AGAIN, first_bytes, not_a, refusing
+from albert_core.lazy import Lazy
 from conversion.formats import hdf5
-from conversion.formats.checks import AGAIN, first_bytes, not_a, refusing
-from conversion.formats.lazy import Lazy
 
 LARGEST_INDEX = 2**26
 MOST_FILES = 10_000

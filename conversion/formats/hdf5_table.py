@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from albert_core.errors import MissingPackageError, shown
+from albert_core.errors import FormatError, MissingPackageError, shown
+from albert_core.file_checks import AGAIN, check_shape, refusing
+from albert_core.lazy import Lazy
 from albert_core.safetensors_file import Stored
-from conversion.errors import FormatError
-from conversion.formats.checks import AGAIN, check_shape, refusing
 from conversion.formats.hdf5_arrays import DTYPES, Packed, Swapped
 from conversion.formats.hdf5_process import Window, child
-from conversion.formats.lazy import Lazy
 
 Texts = Mapping[str, Mapping[str, str | list[str]]]
 

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from albert_core.errors import shown
-from conversion.errors import FormatError
-from conversion.formats.checks import check_dtypes, check_names, raw
+from albert_core.errors import FormatError, shown
+from albert_core.file_checks import check_dtypes, check_names
+from albert_core.lazy import Array, Lazy, chunks, nbytes, raw, take
 from conversion.formats.hdf5_arrays import DTYPES
-from conversion.formats.lazy import Array, Lazy, take
 
 LARGEST_ATTRIBUTE = 64512  # bytes; from there on Keras cuts lists of names
 TYPES = {dtype.name: dtype for code, dtype in DTYPES.items() if code[0] != ">"}
@@ -48,24 +47,33 @@ def write(
             owner = file.require_group(group) if group else file
             for name, text in own.items():
                 _note(owner.attrs, name, text)
-        for name, array in arrays.items():
-            _put(file, name, take(array))
+        starts = {name: _room(h5py, file, name, arrays[name]) for name in arrays}
+    # The library would have every array in memory whole.
+    with path.open("r+b") as file:
+        for name, start in starts.items():
+            if start is None:
+                continue
+            file.seek(start)
+            for chunk in chunks(arrays[name]):
+                file.write(chunk)
 
 
-def _put(file: Any, name: str, array: Array) -> None:
-    """Add an array, little-endian and unpacked."""
+def _room(h5py: Any, file: Any, name: str, array: Lazy | Array) -> int | None:
+    """Make room for an array, little-endian and unpacked; gives where that is."""
     dtype = TYPES[array.dtype.name]
     special = dtype.name == "bfloat16"
-    data = file.create_dataset(
-        name,
-        array.shape,
-        "V2" if special else dtype,
-        track_times=False,
-        fill_time="never",
-    )
+    created = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    created.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    created.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    created.set_obj_track_times(False)
+    kind = "V2" if special else dtype
+    data = file.create_dataset(name, array.shape, kind, dcpl=created)
     if special:
         data.attrs["dtype"] = dtype.name
-    data.write_direct(np.frombuffer(raw(array), data.dtype).reshape(array.shape))
+    start: int | None = data.id.get_offset()
+    if start is None and nbytes(array):  # one number, which is kept elsewhere
+        data.write_direct(np.frombuffer(raw(take(array)), data.dtype).reshape(()))
+    return start
 
 
 def _note(attributes: Any, name: str, text: str | Sequence[str]) -> None:

@@ -19,13 +19,12 @@ from typing import IO, Any, cast
 
 import numpy as np
 
-from albert_core.errors import shown
-from conversion.errors import FormatError
+from albert_core.errors import FormatError, shown
+from albert_core.file_checks import AGAIN, first_bytes, not_a, refusing
+from albert_core.lazy import Array, Lazy
 from conversion.formats import hdf5
-from conversion.formats.checks import AGAIN, first_bytes, not_a, refusing
 from conversion.formats.hdf5_process import Window
 from conversion.formats.hdf5_table import MOST_TIMES, Texts
-from conversion.formats.lazy import Array, Lazy
 from conversion.formats.stored_zip import MOST_MEMBERS, members
 
 WEIGHTS = "model.weights.h5"

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
-from conversion.errors import FormatError
-from conversion.formats.checks import AGAIN, first_bytes, not_a, refusing
+from albert_core.errors import FormatError
+from albert_core.file_checks import AGAIN, first_bytes, not_a, refusing
 from conversion.formats.crc32c import crc32c, masked
 
 MAGIC = struct.pack("<Q", 0xDB4775248B80FB57)

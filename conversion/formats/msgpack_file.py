@@ -14,8 +14,8 @@ from typing import IO, Any, cast
 import numpy as np
 
 from albert_core.errors import FormatError, shown
-from albert_core.file_checks import AGAIN, check_dtypes, check_names, check_shape, raw
-from albert_core.lazy import Array, Lazy, Stored, take
+from albert_core.file_checks import AGAIN, check_dtypes, check_names, check_shape
+from albert_core.lazy import Array, Lazy, Stored, chunks, nbytes, take
 from conversion.formats.msgpack_tree import (
     ARRAY,
     DEEPEST,
@@ -205,14 +205,15 @@ class _Writer:
         for key, node in sorted(tree.items(), key=lambda item: item[0]):
             self.put(key)
             if isinstance(node, str):
-                self.array(take(self.arrays[node]))
+                self.array(self.arrays[node])
             else:
                 self.table(node)
 
-    def array(self, array: Array) -> None:
+    def array(self, lazy: Lazy | Array) -> None:
         """Write an array, in chunks if it is too large for one piece."""
-        if array.nbytes <= LARGEST_CHUNK:
-            return self.piece(array)
+        if nbytes(lazy) <= LARGEST_CHUNK:
+            return self.piece(lazy)
+        array = take(lazy)
         step = max(1, LARGEST_CHUNK // array.itemsize)
         flat = array.reshape(-1)
         starts = range(0, flat.size, step)
@@ -226,14 +227,15 @@ class _Writer:
             self.piece(flat[start : start + step])
         return None
 
-    def piece(self, array: Array) -> None:
-        data = raw(array)
+    def piece(self, array: Lazy | Array) -> None:
+        large = nbytes(array)
         head = self.packer.pack_array_header(3)
         head += self.packer.pack(array.shape) + self.packer.pack(array.dtype.name)
-        head += _sized(0xC4, data.nbytes)
-        size = len(head) + data.nbytes
+        head += _sized(0xC4, large)
+        size = len(head) + large
         self.file.write(_extension(size) + bytes([ARRAY]) + head)
-        self.file.write(data)
+        for chunk in chunks(array):
+            self.file.write(chunk)
 
 
 def _extension(size: int) -> bytes:

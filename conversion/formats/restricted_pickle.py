@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from albert_core.errors import shown
-from conversion.errors import FormatError
-from conversion.formats.checks import AGAIN, refusing
+from albert_core.errors import FormatError, shown
+from albert_core.file_checks import AGAIN, refusing
 
 LARGEST = 2**24  # bytes of a pickle; what it says of an array takes some hundred
 MOST_STEPS = 1_000_000

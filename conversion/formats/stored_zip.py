@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from albert_core.errors import shown
-from conversion.errors import FormatError
-from conversion.formats.checks import AGAIN, first_bytes, refusing
+from albert_core.errors import FormatError, shown
+from albert_core.file_checks import AGAIN, first_bytes, refusing
 
 LARGEST_DIRECTORY = 2**24
 MOST_MEMBERS = 100_000

@@ -11,9 +11,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
-from albert_core.errors import shown
+from albert_core.errors import FormatError, shown
+from albert_core.file_checks import (
+    AGAIN,
+    check_dtypes,
+    check_names,
+    check_shape,
+    first_bytes,
+    refusing,
+)
+from albert_core.lazy import Array, Lazy, chunks
 from albert_core.safetensors_file import Stored
-from conversion.errors import FormatError
 from conversion.formats import level_table
 from conversion.formats.bundle_arrays import Checked, assembled, slice_keys
 from conversion.formats.bundle_entry import (
@@ -26,17 +34,7 @@ from conversion.formats.bundle_entry import (
     to_header,
 )
 from conversion.formats.bundle_path import find_prefix
-from conversion.formats.checks import (
-    AGAIN,
-    check_dtypes,
-    check_names,
-    check_shape,
-    first_bytes,
-    raw,
-    refusing,
-)
 from conversion.formats.crc32c import crc32c, masked
-from conversion.formats.lazy import Array, Lazy, take
 
 __all__ = ["find_prefix", "read", "unsupported", "write"]
 
@@ -185,20 +183,22 @@ def write(path: Path, arrays: Mapping[str, Lazy | Array]) -> None:
         )
     names = sorted(arrays, key=str.encode)
     with _beside(path, "data-00000-of-00001").open("xb") as data:
-        entries = list(_written(data, ((name, take(arrays[name])) for name in names)))
+        entries = list(_written(data, ((name, arrays[name]) for name in names)))
     with _beside(path, "index").open("xb") as index:
         level_table.write(index, [(b"", to_header()), *entries])
 
 
 def _written(
-    data: IO[bytes], arrays: Iterable[tuple[str, Array]]
+    data: IO[bytes], arrays: Iterable[tuple[str, Lazy | Array]]
 ) -> Iterator[tuple[bytes, bytes]]:
     """Write arrays one behind the other, and give their entries in the index."""
     for name, array in arrays:
-        start, numbers = data.tell(), raw(array)
-        data.write(numbers)
-        code, crc = CODES[array.dtype.name], masked(crc32c(numbers))
-        one = Entry(code, array.shape, 0, start, numbers.nbytes, crc)
+        start, crc = data.tell(), 0
+        for chunk in chunks(array):
+            data.write(chunk)
+            crc = crc32c(chunk, crc)
+        size, code = data.tell() - start, CODES[array.dtype.name]
+        one = Entry(code, array.shape, 0, start, size, masked(crc))
         yield name.encode(), to_bytes(one)
 
 

@@ -3,9 +3,8 @@
 import zlib
 from pathlib import Path
 
-from albert_core.errors import shown
-from conversion.errors import FormatError
-from conversion.formats.checks import AGAIN, refusing
+from albert_core.errors import FormatError, shown
+from albert_core.file_checks import AGAIN, refusing
 from conversion.formats.restricted_pickle import LARGEST, Global, load
 from conversion.formats.stored_zip import Member, members
 from conversion.formats.torch_names import DTYPES, Storage, functions

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from albert_core.errors import shown
-from conversion.errors import FormatError
-from conversion.formats.checks import AGAIN, first_bytes, not_a, refusing
-from conversion.formats.lazy import Lazy
+from albert_core.errors import FormatError, shown
+from albert_core.file_checks import AGAIN, first_bytes, not_a, refusing
+from albert_core.lazy import Lazy
 from conversion.formats.restricted_pickle import kind
 from conversion.formats.torch_archive import read_zip
 from conversion.formats.torch_names import Tensor

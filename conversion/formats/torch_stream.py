@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import cast
 
-from albert_core.errors import shown
-from conversion.errors import FormatError
-from conversion.formats.checks import AGAIN, first_bytes, refusing
+from albert_core.errors import FormatError, shown
+from albert_core.file_checks import AGAIN, first_bytes, refusing
 from conversion.formats.restricted_pickle import LARGEST, Global, kind, load
 from conversion.formats.torch_names import DTYPES, Storage, functions
 from conversion.formats.torch_tensors import Region

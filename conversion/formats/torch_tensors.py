@@ -10,11 +10,10 @@ from typing import Any, cast
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from albert_core.errors import shown
+from albert_core.errors import FormatError, shown
+from albert_core.file_checks import AGAIN, check_shape
+from albert_core.lazy import Array, raw
 from albert_core.safetensors_file import Stored
-from conversion.errors import FormatError
-from conversion.formats.checks import AGAIN, check_shape, raw
-from conversion.formats.lazy import Array
 from conversion.formats.restricted_pickle import Global
 from conversion.formats.torch_names import DTYPES, Storage, Tensor
 

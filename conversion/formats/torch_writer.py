@@ -3,14 +3,14 @@
 import math
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from conversion.formats.checks import check_dtypes, check_names, raw
-from conversion.formats.lazy import Array, Lazy, take
+from albert_core.file_checks import check_dtypes, check_names
+from albert_core.lazy import Array, Lazy, chunks, nbytes
 from conversion.formats.torch_names import DTYPES
 
 ALIGNMENT = 64
@@ -30,27 +30,37 @@ def write(path: Path, arrays: Mapping[str, Lazy | Array]) -> None:
     check_dtypes(arrays, path, _KINDS)
     check_names(arrays, path)
     with path.open("xb") as file, zipfile.ZipFile(file, "w") as archive:
-        _put(file, archive, "data.pkl", _pickled(arrays))
-        _put(file, archive, "byteorder", b"little")
+        _put_bytes(file, archive, "data.pkl", _pickled(arrays))
+        _put_bytes(file, archive, "byteorder", b"little")
         for key, array in enumerate(arrays.values()):
-            _put(file, archive, f"data/{key}", raw(take(array)))
-        _put(file, archive, "version", b"3\n")
+            _put(file, archive, f"data/{key}", chunks(array), nbytes(array))
+        _put_bytes(file, archive, "version", b"3\n")
+
+
+def _put_bytes(
+    file: IO[bytes], archive: zipfile.ZipFile, name: str, data: bytes
+) -> None:
+    _put(file, archive, name, [memoryview(data)], len(data))
 
 
 def _put(
-    file: IO[bytes], archive: zipfile.ZipFile, name: str, data: bytes | memoryview
+    file: IO[bytes],
+    archive: zipfile.ZipFile,
+    name: str,
+    parts: Iterable[memoryview],
+    size: int,
 ) -> None:
     """Add a member that begins at a multiple of 64 bytes."""
     member = zipfile.ZipInfo(f"archive/{name}", (1980, 1, 1, 0, 0, 0))
     member.create_system = 3
-    size = len(data) if isinstance(data, bytes) else data.nbytes
     large = size >= 2**31 - 1
     before = file.tell() + 30 + len(member.filename) + 4 + (20 if large else 0)
     # As torch fills up: an extra field that says nothing.
     fill = -before % ALIGNMENT
     member.extra = b"FB" + struct.pack("<H", fill) + b"Z" * fill
     with archive.open(member, "w", force_zip64=large) as out:
-        out.write(data)
+        for part in parts:
+            out.write(part)
 
 
 def _pickled(arrays: Mapping[str, Lazy | Array]) -> bytes:

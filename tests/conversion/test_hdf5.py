@@ -13,8 +13,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from albert_core.errors import CheckpointError, MissingPackageError
-from conversion.errors import FormatError
+from albert_core.errors import CheckpointError, FormatError, MissingPackageError
 from conversion.formats import hdf5_child, hdf5_process, hdf5_table
 from conversion.formats.hdf5 import attributes, contents, read, write
 from tests.conversion.fuzzing import FUZZ, changed

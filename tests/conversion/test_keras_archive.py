@@ -9,7 +9,7 @@ import hypothesis
 import numpy as np
 import pytest
 
-from conversion.errors import FormatError
+from albert_core.errors import FormatError
 from conversion.formats import hdf5, hdf5_shards, keras_archive
 from conversion.formats.keras_archive import contents, read, write
 from tests.conversion.fuzzing import FUZZ, changed

@@ -10,8 +10,7 @@ import msgpack
 import numpy as np
 import pytest
 
-from albert_core.errors import CheckpointError
-from conversion.errors import FormatError
+from albert_core.errors import CheckpointError, FormatError
 from conversion.formats import msgpack_file
 from conversion.formats.msgpack_file import others, read, write
 from conversion.formats.msgpack_tree import DTYPES

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from albert_core import wire
-from albert_core.errors import CheckpointError
-from conversion.errors import FormatError
+from albert_core.errors import CheckpointError, FormatError
 from conversion.formats import level_table
 from conversion.formats.bundle_entry import (
     DTYPES,

@@ -14,8 +14,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from albert_core.errors import CheckpointError
-from conversion.errors import FormatError
+from albert_core.errors import CheckpointError, FormatError
 from conversion.formats import restricted_pickle
 from conversion.formats.torch_bin import contents, read, write
 from tests.conversion.fuzzing import FUZZ, changed

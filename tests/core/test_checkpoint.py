@@ -200,8 +200,14 @@ def test_a_checkpoint_can_be_saved_from_itself(tmp_path):
 def test_lazy_arrays_are_read_once(tmp_path, monkeypatch):
     arrays = save(tmp_path / "old", 4000)
     reads = []
-    read = Stored.read
-    monkeypatch.setattr(Stored, "read", lambda self: reads.append(self) or read(self))
+    for name in ("read", "chunks"):
+        real = getattr(Stored, name)
+
+        def counted(self, real=real):
+            reads.append(self)
+            return real(self)
+
+        monkeypatch.setattr(Stored, name, counted)
     found = Checkpoint.open(tmp_path / "old")
     checkpoint.save(tmp_path / "new", tiny(), found, 5000)
     checkpoint.save(tmp_path / "lazy", tiny(), found.stored)
