@@ -14,7 +14,7 @@ from albert_core.errors import FormatError
 
 Array = NDArray[Any]
 
-CHUNK = 2**22  # bytes that are read at a time; whole numbers of every type
+CHUNK = 2**20  # bytes that are read at a time; whole numbers of every type
 
 
 class Described(Protocol):

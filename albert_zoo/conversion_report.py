@@ -34,7 +34,7 @@ def by_shape(shape: tuple[int, ...]) -> str:
 
 def text(name: str) -> str:
     """A name from a file, harmless to a terminal and to the tables."""
-    return escape(printable(name)) if len(name) <= 100 else escape(shown(name))
+    return escape(printable(name)) if len(name) <= 300 else escape(shown(name))
 
 
 def show_plan(plan: Plan, console: Console) -> None:
@@ -58,8 +58,7 @@ def show_plan(plan: Plan, console: Console) -> None:
     console.print(table)
     for name, why in plan.dropped.items():
         console.print(f"left out: {text(name)} ({why})")
-    files = [*plan.files, *plan.texts, *plan.copies]
-    console.print(f"{len(plan.files)} of weights and others: {', '.join(files)}")
+    console.print(f"files: {', '.join(plan.all_files)}")
     console.print(
         f"{in_bytes(plan.disk)} on the disk, at most {in_bytes(plan.memory)} of arrays "
         f"in memory. Nothing was written."
@@ -128,7 +127,7 @@ def show_inspection(found: Inspection, console: Console) -> None:
         fields = ", ".join(
             f"{name} {found.config[name]}" for name in FIELDS if name in found.config
         )
-        console.print(f"config: {text(fields)}", soft_wrap=True)
+        console.print(f"config: {escape(printable(fields))}", soft_wrap=True)
     table = Table()
     table.add_column("array", overflow="fold")
     table.add_column("stored as", overflow="fold")

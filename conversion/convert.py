@@ -21,10 +21,8 @@ from conversion import dtypes, hashing, target
 from conversion.checkpoint import OpenCheckpoint, open_checkpoint
 from conversion.hashing import Digest
 from conversion.layout import Turned, bands, pieces
-from conversion.plan import Item, Plan, make, numpy_dtype
+from conversion.plan import MANIFEST, Item, Plan, make, numpy_dtype
 from conversion.stores import STORES
-
-MANIFEST = "conversion.json"
 
 Step = Callable[[str], None]
 

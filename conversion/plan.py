@@ -29,6 +29,8 @@ from conversion.stores import STORES, Store
 
 logger = logging.getLogger("albert_zoo")
 
+MANIFEST = "conversion.json"
+
 
 @dataclass(frozen=True)
 class Item:
@@ -100,6 +102,14 @@ class Plan:
         """Bytes of arrays that are held at a time, at most."""
         return max((2 * item.size for item in self.items), default=0)
 
+    @property
+    def all_files(self) -> list[str]:
+        """The names of all files that will be there."""
+        weights = [name for file in self.files for name in self.store.files(file)]
+        index = [self.store.index] if len(self.files) > 1 and self.store.shards else []
+        others = sorted([*self.texts, *self.copies])
+        return list(dict.fromkeys([*weights, *index, *others, MANIFEST]))
+
     def steps(self, verify: bool) -> int:
         """How many arrays `run` will write, and read back."""
         names = sum(len(item.targets) for item in self.items)
@@ -116,7 +126,7 @@ class Plan:
             "format": self.store.name,
             "arrays": [{**asdict(item), "bytes": item.size} for item in self.items],
             "files": dict(self.files),
-            "other_files": sorted([*self.texts, *self.copies]),
+            "all_files": self.all_files,
             "dropped": dict(self.dropped),
             "disk_bytes": self.disk,
             "memory_bytes": self.memory,
@@ -125,8 +135,12 @@ class Plan:
     @property
     def fingerprint(self) -> str:
         """What tells this plan, and the state of its source, from another."""
-        files = sorted(self.source.directory.parent.glob("*"))
-        states = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+        beside = sorted(self.source.directory.parent.glob("[!.]*"))
+        states = [
+            (file.name, file.stat().st_size, file.stat().st_mtime_ns)
+            for file in beside
+            if file.is_file()
+        ]
         facts = [self.to_dict(), dict(self.texts), states]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

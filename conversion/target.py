@@ -120,7 +120,9 @@ def check(target: Path, source: Path, known: Collection[str], overwrite: bool) -
             f"{target} holds the source {source}. Give another folder to write to."
         )
     found = {file.name for file in target.iterdir()} if target.is_dir() else set[str]()
-    if found and not overwrite:
+    # Whoever was killed between the two steps of `_swap` has left the old one aside.
+    hidden = _aside(target).exists()
+    if (found or hidden) and not overwrite:
         raise TargetError(
             f"{target} exists and is not empty. Add --overwrite to replace it, or give "
             f"another folder."
@@ -164,7 +166,7 @@ def made(target: Path, plan: str, resume: bool = False) -> Generator[Workplace]:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     place = target.with_name(f".{target.name}.part")
-    aside = target.with_name(f".{target.name}.old")
+    aside = _aside(target)
     with _locked(target.with_name(f".{target.name}.lock"), target):
         if aside.exists() and not target.exists():
             aside.rename(target)  # killed between the two steps of `_swap`
@@ -183,6 +185,11 @@ def made(target: Path, plan: str, resume: bool = False) -> Generator[Workplace]:
             if not resume:
                 shutil.rmtree(place, ignore_errors=True)
             raise
+
+
+def _aside(target: Path) -> Path:
+    """Where the old target is while the new one takes its place."""
+    return target.with_name(f".{target.name}.old")
 
 
 def _journal(place: Path, plan: str) -> dict[str, Any]:

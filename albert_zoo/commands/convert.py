@@ -20,6 +20,17 @@ from albert_zoo.commands.conversion_options import (
 from albert_zoo.console import CHECK_FAILED, Progress, print_result, printable
 
 
+def _bytes(context: click.Context, option: click.Parameter, value: str) -> int:
+    """A size such as "200MB", or a number of bytes."""
+    from albert_core.errors import ConfigError
+    from albert_core.sharding import to_bytes
+
+    try:
+        return to_bytes(int(value) if value.isdecimal() else value)
+    except ConfigError as problem:
+        raise click.BadParameter(str(problem)) from problem
+
+
 @click.command()
 @click.argument("source")
 @click.argument("target", type=click.Path(path_type=Path))
@@ -36,6 +47,7 @@ from albert_zoo.console import CHECK_FAILED, Progress, print_result, printable
 )
 @click.option(
     "--max-shard-size",
+    callback=_bytes,
     default="5GB",
     show_default=True,
     help="Size of a file at most, where the format can have several.",
@@ -89,8 +101,6 @@ def convert(
     from conversion.convert import NotTheSameError, prepare, run
     from conversion.target import TargetError
 
-    if options["max_shard_size"].isdecimal():
-        options["max_shard_size"] = int(options["max_shard_size"])
     config = AlbertConfig.from_pretrained(config_file) if config_file else None
     try:
         plan = prepare(source, target, to, config=config, **options)

@@ -127,6 +127,8 @@ def test_a_dry_run_writes_nothing(call, source, tmp_path):
     assert {item["dtype"] for item in plan["arrays"]} == {"float16"}
     assert {item["source_dtype"] for item in plan["arrays"]} == {"float32"}
     written = [name for names in plan["files"].values() for name in names]
+    done = {"config.json", "conversion.json", "spiece.model", "tf_model.h5"}
+    assert set(plan["all_files"]) == done
     assert sorted(n for i in plan["arrays"] for n in i["targets"]) == sorted(written)
     assert plan["disk_bytes"] > sum(item["bytes"] for item in plan["arrays"])
     code, out, _ = call(*arguments)
@@ -201,6 +203,10 @@ def test_bad_input_is_3_and_leaves_nothing(call, source, tmp_path):
     code, _, err = call("convert", tmp_path / "no", tmp_path / "x", "--to", "orbit")
     assert code == console.USAGE
     assert "orbit is not among" in err
+    size = ("--to", "pytorch-bin", "--max-shard-size", "many")
+    code, _, err = call("convert", source, tmp_path / "x", *size)
+    assert code == console.USAGE
+    assert "such as '200MB'" in err
     for command in ("hash", "inspect"):
         code, _, err = call(command, tmp_path / "nowhere")
         assert code == console.BAD_INPUT

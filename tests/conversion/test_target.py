@@ -111,6 +111,33 @@ def test_what_is_finished_is_not_done_again(tmp_path, monkeypatch):
     assert written < len(whole.plan.items)
 
 
+def test_a_target_beside_the_source_goes_on_too(tmp_path):
+    path = write(tmp_path, tiny(**SMALL), "ForMaskedLM") / "model.safetensors"
+    options = {"to": "pytorch-bin", "resume": True, **SIZE}
+    seen = []
+
+    def stop(text):
+        seen.append(text)
+        if len(seen) == 22:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        conversion.convert(path, tmp_path / "x", **options, step=stop)
+    seen.clear()
+    conversion.convert(path, tmp_path / "x", **options, step=seen.append)
+    assert sum(text.startswith("write") for text in seen) < 22
+
+
+def test_an_old_target_that_is_aside_is_not_lost(tmp_path):
+    write(tmp_path / "source", tiny(**SMALL))
+    conversion.convert(tmp_path / "source", tmp_path / "x", "safetensors")
+    before = state(tmp_path / "x")
+    (tmp_path / "x").rename(tmp_path / ".x.old")  # as if killed in mid-swap
+    with pytest.raises(target.TargetError, match="--overwrite"):
+        conversion.convert(tmp_path / "source", tmp_path / "x", "pytorch-bin")
+    assert state(tmp_path / ".x.old") == before
+
+
 def test_another_plan_starts_anew(tmp_path):
     write(tmp_path / "source", tiny(**SMALL), "ForMaskedLM")
     part = tmp_path / ".x.part"
