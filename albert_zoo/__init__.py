@@ -1,7 +1,6 @@
 """The front door of albert-zoo: the command line, and what spans the frameworks."""
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -9,10 +8,7 @@ if TYPE_CHECKING:
     from albert_zoo.models import load_model
     from albert_zoo.pipelines import pipeline
 
-try:
-    __version__ = version("albert-zoo")
-except PackageNotFoundError:  # run from a source tree that is not installed
-    __version__ = "0+unknown"
+    __version__: str
 
 __all__ = ["__version__", "load_model", "load_tokenizer", "pipeline"]
 
@@ -25,6 +21,8 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version()
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -32,3 +30,13 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_LAZY})
+
+
+def _version() -> str:
+    """The version that is installed; looking for it takes as long as all else here."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("albert-zoo")
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        return "0+unknown"

@@ -6,7 +6,6 @@ import sys
 import click
 
 from albert_core.errors import AlbertError, MissingPackageError
-from albert_zoo import __version__
 from albert_zoo.commands.checkpoints import diff, hash_command, inspect
 from albert_zoo.commands.convert import convert
 from albert_zoo.commands.parity import parity
@@ -16,7 +15,7 @@ from albert_zoo.console import BAD_INPUT, ENVIRONMENT, MISSING, OK, printable
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="albert-zoo")
+@click.version_option(package_name="albert-zoo", prog_name="albert-zoo")
 def cli() -> None:
     """One ALBERT in PyTorch, TensorFlow and JAX, with proof that they agree.
 

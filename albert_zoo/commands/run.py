@@ -11,7 +11,6 @@ from typing import Any, BinaryIO
 import click
 
 from albert_core.errors import AlbertError, InputError
-from albert_zoo import __version__
 from albert_zoo.commands import task_options
 from albert_zoo.console import (
     CHECK_FAILED,
@@ -83,6 +82,7 @@ def run(
       albert-zoo run --model DIR --input reviews.csv --column review \\
         --output out.jsonl --resume
     """  # noqa: D301  (click reads the backspace)
+    import albert_zoo
     from albert_zoo import models
     from albert_zoo.pipelines import PIPELINES, pipeline, records
     from albert_zoo.pipelines.base import BATCH_TOKENS
@@ -103,7 +103,7 @@ def run(
     options = task_options.chosen(task, PIPELINES[task].Options, given)
     framework = models.framework_named(framework)
     settings = {
-        "version": __version__,
+        "version": albert_zoo.__version__,
         "task": task,
         "model": model,
         "tokenizer": tokenizer,
