@@ -35,7 +35,11 @@ wanted = schema.parameters(config, head)
 arrays = {p.name: initial_value(p, config.initializer_range, 0) for p in wanted}
 checkpoint.save(Path(folder), config, arrays)
 """
-FORMATS = "from conversion.stores import STORES; print(*STORES)"
+# Those that have a model for pretraining.
+FORMATS = """
+from conversion.stores import STORES
+print(*[name for name, store in STORES.items() if not store.heads])
+"""
 HEAD = "ForPreTraining"
 ZOO = Path(sys.executable).with_name("albert-zoo")
 

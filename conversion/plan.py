@@ -99,8 +99,8 @@ class Plan:
 
     @property
     def memory(self) -> int:
-        """Bytes of arrays that are held at a time, at most."""
-        return max((2 * item.size for item in self.items), default=0)
+        """Bytes of an array that is in memory whole, at most: one that is turned."""
+        return max((item.size for item in self.items), default=0)
 
     @property
     def all_files(self) -> list[str]:
