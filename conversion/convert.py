@@ -2,29 +2,24 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import zip_longest
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from albert_core.config import AlbertConfig
-from albert_core.errors import AlbertError, FormatError
+from albert_core.errors import AlbertError
 from albert_core.folder import CONFIG_NAME
 from albert_core.google import CONFIG_NAME as GOOGLE_CONFIG
-from albert_core.lazy import Array, chunks, raw
 from albert_core.schema import base_name
 from albert_core.tokenizer_names import TOKENIZER_FILES
 from conversion import dtypes, hashing, target
-from conversion.checkpoint import OpenCheckpoint, open_checkpoint
+from conversion.checkpoint import open_checkpoint
 from conversion.hashing import Digest
-from conversion.layout import Turned, bands, pieces
-from conversion.plan import MANIFEST, Item, Plan, make, numpy_dtype
+from conversion.outgoing import Outgoing, Step
+from conversion.plan import MANIFEST, Plan
+from conversion.planning import make
 from conversion.stores import STORES
-
-Step = Callable[[str], None]
 
 
 class NotTheSameError(AlbertError):
@@ -57,85 +52,6 @@ class Result:
             "largest_relative_error": self.loss.relative_error,
             "verified": self.verified,
         }
-
-
-@dataclass
-class Outgoing:
-    """An array on its way: read, cast, turned and hashed when it is asked for.
-
-    Attributes:
-        item: What is planned for it.
-        source: The open checkpoint.
-        saturate: See `dtypes.cast`.
-        step: Called when the array was read.
-        digest: That of what is written, once it was asked for.
-        loss: What the change of number type has cost.
-    """
-
-    item: Item
-    source: OpenCheckpoint
-    saturate: bool
-    step: Step
-    digest: Digest | None = None
-    loss: dtypes.Loss = field(default_factory=dtypes.Loss)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape as it will be stored."""
-        return self.item.stored
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The number type that it will have."""
-        return numpy_dtype(self.item.dtype)
-
-    def read(self) -> Array:
-        """The array as it will be stored; for writers that need it whole."""
-        data = b"".join(self.chunks())
-        return np.frombuffer(data, self.dtype).reshape(self.shape)
-
-    def chunks(self) -> Iterator[memoryview]:
-        """See `albert_core.lazy.chunks`; at the end there is the digest.
-
-        Raises:
-            CheckpointError: It holds numbers that are too large for its number type.
-        """
-        running, self.loss = hashing.Running(), dtypes.Loss()
-        lazy = self.source.lazy[self.item.name]
-        if not self.item.turned:
-            for chunk in chunks(lazy):
-                piece = self._cast(np.frombuffer(chunk, lazy.dtype.newbyteorder("<")))
-                running.add(piece)
-                yield piece
-        else:
-            # Of the two layouts one is in the file, and the other is made of it.
-            is_turned = isinstance(lazy, Turned)
-            array = lazy.stored.read() if is_turned else lazy.read()
-            array = np.frombuffer(self._cast(array), self.dtype).reshape(array.shape)
-            both = [pieces(array), bands(array)]
-            canonical, stored = reversed(both) if is_turned else both
-            for mine, theirs in zip_longest(canonical, stored):
-                if mine is not None:
-                    running.add(mine)
-                if theirs is not None:
-                    yield theirs
-        sha256 = running.end()
-        self.digest = Digest(self.item.dtype, self.item.shape, sha256)
-        self.step(f"write {self.item.name}")
-
-    def _cast(self, array: Array) -> memoryview:
-        """The bytes of some numbers in their new number type."""
-        array, loss = dtypes.cast(array, self.item.dtype, self.saturate)
-        self.loss.add(loss)
-        if loss.overflowed and not self.saturate:
-            raise FormatError(
-                "OVERFLOW",
-                self.source.directory,
-                f"{loss.overflowed} numbers of {self.item.name} are beyond the largest "
-                f"{self.item.dtype}",
-                "Use --dtype bfloat16, or --saturate to turn them into the largest.",
-            )
-        return raw(array)
 
 
 def convert(
@@ -196,7 +112,7 @@ def prepare(
         to: See `convert`.
         config: Used in place of the one beside the weights.
         overwrite: Whether an existing target may be replaced.
-        **options: Those of `conversion.plan.make`: `dtype`, `max_shard_size`,
+        **options: Those of `conversion.planning.make`: `dtype`, `max_shard_size`,
             `include`, `drop_head`, `allow_unused`.
 
     Raises:

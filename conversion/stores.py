@@ -7,9 +7,10 @@ from pathlib import Path
 
 from albert_core import safetensors_file
 from albert_core.config import AlbertConfig
-from albert_core.lazy import Array, Lazy
+from albert_core.lazy import Lazy
 from albert_core.sharding import index_text
-from conversion import keras_hub_preset
+from conversion import codecs, keras_hub_preset
+from conversion.codecs import Arrays
 from conversion.dialects import keras as keras_names
 from conversion.dialects.dialect import Dialect
 from conversion.dialects.flax import OWN_FLAX
@@ -17,9 +18,6 @@ from conversion.dialects.google import GOOGLE
 from conversion.dialects.hugging_face import FLAX, TENSORFLOW, TORCH
 from conversion.dialects.keras import KERAS
 from conversion.dialects.keras_hub import KERAS_HUB
-from conversion.dialects.layer_norms import shared
-
-Arrays = Mapping[str, Lazy | Array]
 
 
 @dataclass(frozen=True)
@@ -108,128 +106,6 @@ _DTYPES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def _safetensors(mark: str) -> Callable[[Path, Arrays], None]:
-    def write(path: Path, arrays: Arrays) -> None:
-        safetensors_file.write(path, arrays, metadata={"format": mark})
-
-    return write
-
-
-def _read_torch(path: Path) -> Mapping[str, Lazy]:
-    from conversion.formats import torch_bin
-
-    found = torch_bin.contents(path)
-    # A file of a training may hold the weights beside an optimizer's.
-    owners = [key for key in STATES if found.keys.get(key)]
-    return torch_bin.read(path, owners[0] if owners else None)
-
-
-def _write_torch(path: Path, arrays: Arrays) -> None:
-    from conversion.formats import torch_bin
-
-    torch_bin.write(path, arrays)
-
-
-def _read_h5(path: Path) -> Mapping[str, Lazy]:
-    from conversion.formats import hdf5
-
-    return hdf5.read(path)
-
-
-def _write_h5(path: Path, arrays: Arrays) -> None:
-    from conversion.formats import hdf5
-
-    if path.name != "tf_model.h5":  # one of several: plain
-        hdf5.write(path, arrays, {"": {"layer_names": list(arrays)}})
-        return
-    # A group for each layer of the model, and the model's name before every array's.
-    layers: dict[str, list[str]] = {"top_level_model_weights": []}
-    for name in arrays:
-        layers.setdefault(name.split("/")[0], []).append(f"{TF_MODEL}/{name}")
-    texts: dict[str, dict[str, str | list[str]]] = {
-        layer: {"weight_names": names} for layer, names in layers.items()
-    }
-    names = [layer for layer, own in layers.items() if own]
-    texts[""] = {"layer_names": names, "backend": "tensorflow"}
-    texts[""]["keras_version"] = KERAS_VERSION
-    placed = {f"{n.split('/')[0]}/{TF_MODEL}/{n}": array for n, array in arrays.items()}
-    hdf5.write(path, placed, texts)
-
-
-def _to_tf_index(name: str) -> str:
-    return f"{TF_MODEL}/{name}"
-
-
-def _from_tf_index(name: str) -> str:
-    return re.sub(r"^tf_\w+/", "", name)
-
-
-def _to_flax_index(name: str) -> str:
-    return name.replace(".", "/")
-
-
-def _from_flax_index(name: str) -> str:
-    return name.replace("/", ".")
-
-
-def _read_msgpack(path: Path) -> Mapping[str, Lazy]:
-    from conversion.formats import msgpack_file
-
-    return msgpack_file.read(path)
-
-
-def _write_msgpack(path: Path, arrays: Arrays) -> None:
-    from conversion.formats import msgpack_file
-
-    msgpack_file.write(path, arrays)
-
-
-def _read_bundle(path: Path) -> Mapping[str, Lazy]:
-    from conversion.formats import tensor_bundle
-
-    return shared(tensor_bundle.read(path), path)
-
-
-def _write_bundle(path: Path, arrays: Arrays) -> None:
-    from conversion.formats import tensor_bundle
-
-    tensor_bundle.write(path.with_suffix(""), arrays)
-
-
-# Under which keys programs put the weights of a model.
-STATES = ("state_dict", "model_state_dict", "model", "net")
-
-
-def _read_keras(path: Path) -> Mapping[str, Lazy]:
-    from conversion.formats import hdf5, keras_archive
-
-    reader = keras_archive if path.suffix == ".keras" else hdf5
-    found = reader.read(path)
-    ours = keras_names.from_file(found)
-    return {ours[name]: lazy for name, lazy in found.items()}
-
-
-def _write_keras(path: Path, arrays: Arrays) -> None:
-    from conversion.formats import hdf5
-
-    named = {keras_names.to_file(name): array for name, array in arrays.items()}
-    hdf5.write(path, named, bfloat16=True)
-
-
-def _read_orbax(path: Path) -> Mapping[str, Lazy]:
-    from conversion.formats import orbax_folder
-
-    return orbax_folder.read(path)
-
-
-def _write_orbax(path: Path, arrays: Arrays) -> None:
-    from conversion.formats import orbax_folder
-
-    orbax_folder.write(path, arrays)
-
-
-TF_MODEL = "tf_albert"  # any name will do
-KERAS_VERSION = "2.19.0"  # what Hugging Face's last TensorFlow models are for
 SAFETENSORS_FILE = "model.safetensors"
 SAFETENSORS_SHARDS = "model-{:05}-of-{:05}.safetensors"
 
@@ -243,7 +119,7 @@ STORES: Mapping[str, Store] = {
             TORCH,
             SAFETENSORS_FILE,
             safetensors_file.read_header,
-            _safetensors("pt"),
+            codecs.safetensors("pt"),
             SAFETENSORS_SHARDS,
             "pt",
         ),
@@ -253,11 +129,11 @@ STORES: Mapping[str, Store] = {
             TENSORFLOW,
             SAFETENSORS_FILE,
             safetensors_file.read_header,
-            _safetensors("tf"),
+            codecs.safetensors("tf"),
             SAFETENSORS_SHARDS,
             "tf",
-            to_index=_to_tf_index,
-            from_index=_from_tf_index,
+            to_index=codecs.to_tf_index,
+            from_index=codecs.from_tf_index,
         ),
         Store(
             "flax-safetensors",
@@ -265,7 +141,7 @@ STORES: Mapping[str, Store] = {
             FLAX,
             SAFETENSORS_FILE,
             safetensors_file.read_header,
-            _safetensors("flax"),
+            codecs.safetensors("flax"),
             SAFETENSORS_SHARDS,
             "flax",
         ),
@@ -274,8 +150,8 @@ STORES: Mapping[str, Store] = {
             "Hugging Face PyTorch, pytorch_model.bin",
             TORCH,
             "pytorch_model.bin",
-            _read_torch,
-            _write_torch,
+            codecs.read_torch,
+            codecs.write_torch,
             "pytorch_model-{:05}-of-{:05}.bin",
         ),
         Store(
@@ -283,30 +159,30 @@ STORES: Mapping[str, Store] = {
             "Hugging Face TensorFlow, tf_model.h5",
             TENSORFLOW,
             "tf_model.h5",
-            _read_h5,
-            _write_h5,
+            codecs.read_h5,
+            codecs.write_h5,
             "tf_model-{:05}-of-{:05}.h5",
-            to_index=_to_tf_index,
-            from_index=_from_tf_index,
+            to_index=codecs.to_tf_index,
+            from_index=codecs.from_tf_index,
         ),
         Store(
             "flax-msgpack",
             "Hugging Face Flax, flax_model.msgpack",
             FLAX,
             "flax_model.msgpack",
-            _read_msgpack,
-            _write_msgpack,
+            codecs.read_msgpack,
+            codecs.write_msgpack,
             "flax_model-{:05}-of-{:05}.msgpack",
-            to_index=_to_flax_index,
-            from_index=_from_flax_index,
+            to_index=codecs.to_flax_index,
+            from_index=codecs.from_flax_index,
         ),
         Store(
             "google-tf1",
             "google-research/albert, TensorFlow 1",
             GOOGLE,
             "model.ckpt-best.index",
-            _read_bundle,
-            _write_bundle,
+            codecs.read_bundle,
+            codecs.write_bundle,
             has_google_config=True,
             companions=("model.ckpt-best.data-00000-of-00001",),
         ),
@@ -315,8 +191,8 @@ STORES: Mapping[str, Store] = {
             "albert-zoo's Keras classes, .weights.h5",
             KERAS,
             "model.weights.h5",
-            _read_keras,
-            _write_keras,
+            codecs.read_keras,
+            codecs.write_keras,
             to_file=keras_names.to_file,
         ),
         Store(
@@ -337,8 +213,8 @@ STORES: Mapping[str, Store] = {
             "albert-zoo's Flax classes, a folder of Orbax",
             OWN_FLAX,
             "orbax",
-            _read_orbax,
-            _write_orbax,
+            codecs.read_orbax,
+            codecs.write_orbax,
         ),
     )
 }

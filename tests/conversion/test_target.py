@@ -190,7 +190,7 @@ def test_a_signal_cleans_up(tmp_path):
         "def wait(self):\n"
         "    print('begun', flush=True)\n"
         "    time.sleep(60)\n"
-        "sys.modules['conversion.convert'].Outgoing.chunks = wait\n"
+        "sys.modules['conversion.outgoing'].Outgoing.chunks = wait\n"
         "from albert_zoo.cli import main\n"
         "main()\n"
     )
