@@ -1,7 +1,9 @@
 """The command `albert-zoo`: starts fast, loads a framework only when it needs one."""
 
+import io
 import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -30,6 +32,7 @@ for command in (convert, diff, hash_command, inspect, parity, run, tokenize):
 
 def main() -> None:
     """Run the command line, turning every error of a user into a line and a code."""
+    _open_streams()
     try:
         cli.main(standalone_mode=False)
         code = OK
@@ -48,6 +51,16 @@ def main() -> None:
     except OSError as problem:
         code = _complain(problem, ENVIRONMENT)
     sys.exit(code)
+
+
+def _open_streams() -> None:
+    """Be ready for output that is closed, or that cannot show every character."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 (to the end)
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _complain(problem: object, code: int) -> int:

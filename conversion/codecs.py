@@ -67,11 +67,18 @@ def write_h5(path: Path, arrays: Arrays) -> None:
     texts: dict[str, dict[str, str | list[str]]] = {
         layer: {"weight_names": names} for layer, names in layers.items()
     }
+    links: dict[str, str] = {}
+    if (
+        "predictions" in layers
+    ):  # which has the embeddings too, as transformers asks for
+        tables = [n for n in layers["albert"] if "/albert/embeddings/" in n]
+        layers["predictions"] += tables
+        links = {f"predictions/{n}": f"albert/{n}" for n in tables}
     names = [layer for layer, own in layers.items() if own]
     texts[""] = {"layer_names": names, "backend": "tensorflow"}
     texts[""]["keras_version"] = KERAS_VERSION
     placed = {f"{n.split('/')[0]}/{TF_MODEL}/{n}": array for n, array in arrays.items()}
-    hdf5.write(path, placed, texts)
+    hdf5.write(path, placed, texts, links=links)
 
 
 def to_tf_index(name: str) -> str:

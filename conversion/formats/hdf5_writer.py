@@ -22,6 +22,7 @@ def write(
     texts: Mapping[str, Mapping[str, str | Sequence[str]]] | None = None,
     *,
     bfloat16: bool = False,
+    links: Mapping[str, str] | None = None,
 ) -> None:
     """Write arrays, each whole and unpacked, in the order of the names as given.
 
@@ -32,6 +33,7 @@ def write(
             groups that are not there are made.
         bfloat16: Write bfloat16 as Keras 3 does and reads it. HDF5 has no such type,
             and TensorFlow's older Keras cannot read what it writes itself.
+        links: Further paths -> the paths of the arrays that they lead to.
 
     Raises:
         FormatError: An array has a number type that the format does not have, or a name
@@ -48,6 +50,8 @@ def write(
             for name, text in own.items():
                 _note(owner.attrs, name, text)
         starts = {name: _room(h5py, file, name, arrays[name]) for name in arrays}
+        for name, owner in (links or {}).items():
+            file[name] = file[owner]
     # The library would have every array in memory whole.
     with path.open("r+b") as file:
         for name, start in starts.items():

@@ -255,6 +255,19 @@ def test_two_at_once_one_wins(call, source, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.parametrize("how", ["closed", "latin-1"])
+def test_any_output_will_do(source, tmp_path, how):
+    """One that is closed, and one that has no arrow."""
+    command = f"{sys.executable} -m albert_zoo.cli convert {source} {tmp_path / 'x'}"
+    command += " --to tensorflow-h5" + (" >&-" if how == "closed" else "")
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run(
+        command, shell=True, env=environment, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert open_checkpoint(tmp_path / "x").head == "ForPreTraining"
+
+
 def test_permissions_are_those_of_the_user(source, tmp_path):
     before = os.umask(0o027)
     try:
