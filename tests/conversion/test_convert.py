@@ -1,5 +1,6 @@
 """From every format to every other one: the same bits, and what others make of them."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -149,6 +150,7 @@ def test_number_types_change_with_an_account(dtype, size, tmp_path):
     config.architectures = ["AlbertModel"]
     arrays = weights(config)
     arrays["pooler.bias"][:3] = 1e-8, -70000.0 if dtype == "float16" else 3.4e38, 0.1
+    arrays["pooler.bias"][3] = 0  # which is no underflow
     checkpoint.save(tmp_path / "first", config, arrays)
     with pytest.raises(CheckpointError, match=r"OVERFLOW .*1 numbers of pooler\.bias"):
         conversion.convert(
@@ -171,6 +173,21 @@ def test_number_types_change_with_an_account(dtype, size, tmp_path):
         tmp_path / "x", tmp_path / "y", "pytorch-bin", dtype="float32"
     )
     assert vars(back.loss) == {"overflowed": 0, "underflowed": 0, "relative_error": 0}
+
+
+def test_the_hash_is_what_is_written_of_it(tmp_path):
+    """Computed a second time, from the sentences of the documentation."""
+    config = tiny(architectures=["AlbertForMaskedLM"])
+    arrays = weights(config, "ForMaskedLM")
+    checkpoint.save(tmp_path / "x", config, arrays)
+    lines = []
+    for name, array in arrays.items():
+        own = hashlib.sha256(array.astype("<f4").tobytes()).hexdigest()
+        shape = ",".join(map(str, array.shape))
+        name = name.removeprefix("albert.")
+        lines.append(f"{name}\tfloat32\t{shape}\t{own}\n")
+    expected = hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
+    assert digest(tmp_path / "x") == expected
 
 
 def test_a_format_without_a_number_type(tmp_path):

@@ -124,6 +124,7 @@ def test_a_target_beside_the_source_goes_on_too(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         conversion.convert(path, tmp_path / "x", **options, step=stop)
     seen.clear()
+    (tmp_path / ".x.lock").touch()  # as a process that is killed leaves it
     conversion.convert(path, tmp_path / "x", **options, step=seen.append)
     assert sum(text.startswith("write") for text in seen) < 22
 
@@ -136,6 +137,14 @@ def test_an_old_target_that_is_aside_is_not_lost(tmp_path):
     with pytest.raises(target.TargetError, match="--overwrite"):
         conversion.convert(tmp_path / "source", tmp_path / "x", "pytorch-bin")
     assert state(tmp_path / ".x.old") == before
+    again = {"to": "pytorch-bin", "overwrite": True, "step": _stop}
+    with pytest.raises(KeyboardInterrupt):
+        conversion.convert(tmp_path / "source", tmp_path / "x", **again)
+    assert state(tmp_path / "x") == before
+
+
+def _stop(text):
+    raise KeyboardInterrupt
 
 
 def test_another_plan_starts_anew(tmp_path):
