@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from albert_core.lazy import Array, Lazy, chunks
+from albert_core.lazy import Array, Lazy, Stored, chunks
 from albert_core.schema import base_name
 from conversion.checkpoint import OpenCheckpoint
 
 SMALL = 2**16  # bytes that are hashed sooner than handed to another thread
 AHEAD = 8  # pieces that may wait to be hashed
+THREADS = 2  # that hash several arrays at once
 
 
 @dataclass(frozen=True)
@@ -89,14 +90,34 @@ def digests(
     """The digests of all arrays, by their names in a model without a head.
 
     Args:
-        checkpoint: The open checkpoint; one array is held at a time.
+        checkpoint: The open checkpoint. One array at most is held in memory: those that
+            stand in their files as they are hashed are hashed some at once, in pieces.
         step: Called with the name of each array when it is done.
     """
     found: dict[str, Digest] = {}
-    for name in checkpoint:
-        found[base_name(name)] = digest(checkpoint.lazy[name])
-        step(name)
+    with ThreadPoolExecutor(THREADS) as pool:
+        early = {
+            name: pool.submit(_streamed, lazy)
+            for name, lazy in checkpoint.lazy.items()
+            if isinstance(lazy, Stored)
+        }
+        try:
+            for name, lazy in checkpoint.lazy.items():
+                done = early[name].result() if name in early else digest(lazy)
+                found[base_name(name)] = done
+                step(name)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     return found
+
+
+def _streamed(array: Stored) -> Digest:
+    """The digest of an array that need not be whole in memory."""
+    found = hashlib.sha256()
+    for chunk in array.chunks():
+        found.update(chunk)
+    return Digest(array.dtype.name, array.shape, found.hexdigest())
 
 
 def whole(found: Mapping[str, Digest]) -> str:

@@ -100,7 +100,8 @@ def transposed(array: Array) -> Array:
     result = np.empty((columns, rows), array.dtype)
     for i in range(0, rows, TILE):
         for j in range(0, columns, TILE):
-            part = array[i : i + TILE, j : j + TILE]
+            # A copy, since the rows of a large array push each other out of the cache.
+            part = array[i : i + TILE, j : j + TILE].copy()
             result[j : j + TILE, i : i + TILE] = part.T
     return result
 

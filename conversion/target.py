@@ -18,6 +18,7 @@ from typing import Any
 
 from albert_core.errors import AlbertError, CheckpointError, shown
 from albert_core.files import read_json, sync, write_text
+from conversion.flushing import flushing
 
 JOURNAL = "journal.json"
 
@@ -176,7 +177,8 @@ def made(target: Path, plan: str, resume: bool = False) -> Generator[Workplace]:
         place.mkdir(exist_ok=True)
         _clear(place, journal)
         try:
-            yield Workplace(place, plan, journal)
+            with flushing(place):
+                yield Workplace(place, plan, journal)
             (place / JOURNAL).unlink(missing_ok=True)
             for path in (*place.rglob("*"), place):
                 sync(path)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 _POLYNOMIAL = 0x82F63B78  # P without x^32, the lowest bit first
 _STEPS = 4323, 5259, 5685
 _UNITS = 8, 1
-_CHUNK = 2**22  # bytes that are folded at a time
+_CHUNK = 2**20  # bytes that are folded at a time
+_ONES = 0xFFFFFFFF  # what a sum begins with
 
 
 def _table() -> list[int]:
@@ -31,31 +32,47 @@ def _table() -> list[int]:
 _TABLE = _table()
 
 
-def crc32c(data: bytes | memoryview | NDArray[Any], crc: int = 0) -> int:
-    """The checksum of some bytes.
+class Checksum:
+    """The checksum of bytes that come in pieces."""
 
-    Args:
-        data: The bytes, or the contiguous array that they are.
-        crc: The checksum of what came before them.
-    """
-    array = cast(
-        NDArray[np.uint8],
-        data.reshape(-1).view(np.uint8)
-        if isinstance(data, np.ndarray)
-        else np.frombuffer(data, np.uint8),
-    )
-    crc ^= 0xFFFFFFFF
-    for start in range(0, len(array), _CHUNK):
-        chunk = array[start : start + _CHUNK]
-        if len(chunk) > 2 * _STEPS[-1]:
-            chunk = chunk.copy()
-            chunk[:4] ^= np.frombuffer(crc.to_bytes(4, "little"), np.uint8)
-            for unit in _UNITS:
-                chunk = _folded(chunk, unit)
-            crc = 0
-        for byte in chunk.tobytes():
+    def __init__(self) -> None:
+        # All bytes so far, or fewer that have the same checksum.
+        self._rest = np.empty(0, np.uint8)
+        self._start = _ONES
+
+    def add(self, data: bytes | memoryview | NDArray[Any]) -> None:
+        """Take further bytes, or the contiguous array that they are."""
+        array = cast(
+            NDArray[np.uint8],
+            data.reshape(-1).view(np.uint8)
+            if isinstance(data, np.ndarray)
+            else np.frombuffer(data, np.uint8),
+        )
+        for start in range(0, len(array), _CHUNK):
+            self._rest = np.concatenate([self._rest, array[start : start + _CHUNK]])
+            self._fold(_UNITS[0])
+
+    def end(self) -> int:
+        """The checksum of all of them."""
+        self._fold(_UNITS[1])
+        crc = self._start
+        for byte in self._rest.tobytes():
             crc = _TABLE[(crc ^ byte) & 255] ^ crc >> 8
-    return crc ^ 0xFFFFFFFF
+        return crc ^ _ONES
+
+    def _fold(self, unit: int) -> None:
+        if len(self._rest) > 2 * unit * _STEPS[-1]:
+            # What the sum begins with is the same as another beginning of the data.
+            self._rest[:4] ^= np.frombuffer(self._start.to_bytes(4, "little"), np.uint8)
+            self._start = 0
+            self._rest = _folded(self._rest, unit)
+
+
+def crc32c(data: bytes | memoryview | NDArray[Any]) -> int:
+    """The checksum of some bytes."""
+    found = Checksum()
+    found.add(data)
+    return found.end()
 
 
 def _folded(chunk: NDArray[np.uint8], unit: int) -> NDArray[np.uint8]:

@@ -10,6 +10,7 @@ from typing import Any, cast
 from albert_core.errors import FormatError, shown
 from albert_core.file_checks import AGAIN, first_bytes, not_a, refusing
 from albert_core.lazy import Lazy
+from albert_core.sharding import check_links
 from conversion.formats import hdf5
 
 LARGEST_INDEX = 2**26
@@ -32,6 +33,7 @@ def read(path: Path) -> dict[str, Lazy]:
             f"beside it there is no {', '.join(missing[:20])}",
             "Get all files of the checkpoint.",
         )
+    check_links(path, map(path.with_name, files))
     found: dict[str, Lazy] = {}
     groups: dict[str, set[str]] = {}
     for name in files:

@@ -6,6 +6,7 @@ array of a tree is read before it is asked for, and nothing in the folder is exe
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -15,9 +16,17 @@ from typing import Any, cast
 import numpy as np
 
 from albert_core.errors import FormatError, MissingPackageError, shown
-from albert_core.file_checks import AGAIN, check_dtypes, parse_json
-from albert_core.lazy import Array, Lazy, take
+from albert_core.file_checks import (
+    AGAIN,
+    check_dtypes,
+    check_shape,
+    first_bytes,
+    parse_json,
+)
+from albert_core.lazy import Array, Lazy, take, unreadable
 from albert_core.safetensors_file import DTYPES
+from albert_core.sharding import check_links
+from conversion.formats.hdf5_table import MOST_TIMES, SLACK
 
 METADATA, MARK = "_METADATA", "_CHECKPOINT_METADATA"
 UNFINISHED = ".orbax-checkpoint-tmp"
@@ -69,14 +78,23 @@ def read(path: Path) -> dict[str, Lazy]:
         MissingPackageError: tensorstore is not installed.
     """
     names = _specs(path)
+    stored = _stored(path)
     ts = _package("tensorstore")
     found: dict[str, Lazy] = {}
+    total = 0
     for name, spec in names.items():
         try:
             store = ts.open(spec, open=True, read=True).result()
         except (ValueError, OSError) as problem:
             raise _damaged(path, problem) from problem
         found[name] = Kept(path, store)
+        shape = check_shape(path, name, store.shape)
+        # A part is unpacked whole, and can be larger than the array.
+        part = check_shape(path, name, store.chunk_layout.read_chunk.shape)
+        total += max(math.prod(shape), math.prod(part)) * found[name].dtype.itemsize
+    if total > MOST_TIMES * stored + SLACK:
+        what = f"its arrays have {total} bytes, but its files {stored}"
+        raise FormatError("TOO_LARGE", path, what, f"{AGAIN}.")
     return found
 
 
@@ -109,6 +127,16 @@ def _package(name: str) -> Any:
         ) from problem
 
 
+def _stored(path: Path) -> int:
+    """The bytes of all files, which must be files, and none of them elsewhere."""
+    inner = [one for one in path.rglob("*") if one.is_symlink() or not one.is_dir()]
+    check_links(path / METADATA, inner)
+    try:
+        return sum(first_bytes(one, may_be_empty=True)[1][0] for one in inner)
+    except OSError as problem:
+        raise unreadable(path, problem) from problem
+
+
 def _specs(path: Path) -> dict[str, dict[str, Any]]:
     """The name of every array, and where tensorstore finds it."""
     file = path / METADATA
@@ -129,6 +157,9 @@ def _specs(path: Path) -> dict[str, dict[str, Any]]:
         what = f"it has no {MANIFEST}"
         raise FormatError("INCOMPLETE", path, what, "Save the checkpoint again.")
     driver = "zarr3" if table.get("use_zarr3") else "zarr"
+    # A part of zeros that is not there may have been left out by an old Orbax only.
+    filled = not table.get("store_array_data_equal_to_fill_value")
+    common = {"driver": driver, "fill_missing_data_reads": filled}
     found: dict[str, dict[str, Any]] = {}
     for entry in cast(dict[str, Any], tree).values():
         keys, kind = _described(entry)
@@ -140,7 +171,7 @@ def _specs(path: Path) -> dict[str, dict[str, Any]]:
             inside = {"driver": "ocdbt", "base": path.resolve().as_uri()}
             beside = {"driver": "file", "path": f"{path.resolve() / name}/"}
             place = {**inside, "path": f"{name}/"} if packed else beside
-            found[name] = {"driver": driver, "kvstore": place}
+            found[name] = {**common, "kvstore": place}
     return found
 
 

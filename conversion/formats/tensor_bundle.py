@@ -22,6 +22,7 @@ from albert_core.file_checks import (
 )
 from albert_core.lazy import Array, Lazy, chunks
 from albert_core.safetensors_file import Stored
+from albert_core.sharding import check_links
 from conversion.formats import level_table
 from conversion.formats.bundle_arrays import Checked, assembled, slice_keys
 from conversion.formats.bundle_entry import (
@@ -34,7 +35,7 @@ from conversion.formats.bundle_entry import (
     to_header,
 )
 from conversion.formats.bundle_path import find_prefix
-from conversion.formats.crc32c import crc32c, masked
+from conversion.formats.crc32c import Checksum, masked
 
 __all__ = ["find_prefix", "read", "unsupported", "write"]
 
@@ -142,6 +143,7 @@ class _Places:
                 f"beside it there is no {', '.join(missing[:20])}",
                 "Get all files of the checkpoint.",
             )
+        check_links(_beside(self.prefix, "index"), paths.values())
         found: dict[str, Checked] = {}
         for shard, path in paths.items():
             places = sorted(self.entries[shard], key=lambda place: place[:3])
@@ -193,12 +195,12 @@ def _written(
 ) -> Iterator[tuple[bytes, bytes]]:
     """Write arrays one behind the other, and give their entries in the index."""
     for name, array in arrays:
-        start, crc = data.tell(), 0
+        start, crc = data.tell(), Checksum()
         for chunk in chunks(array):
             data.write(chunk)
-            crc = crc32c(chunk, crc)
+            crc.add(chunk)
         size, code = data.tell() - start, CODES[array.dtype.name]
-        one = Entry(code, array.shape, 0, start, size, masked(crc))
+        one = Entry(code, array.shape, 0, start, size, masked(crc.end()))
         yield name.encode(), to_bytes(one)
 
 

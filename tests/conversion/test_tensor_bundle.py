@@ -18,7 +18,7 @@ from conversion.formats.bundle_entry import (
     to_bytes,
     to_header,
 )
-from conversion.formats.crc32c import crc32c, masked
+from conversion.formats.crc32c import _TABLE, Checksum, crc32c, masked
 from conversion.formats.tensor_bundle import find_prefix, read, unsupported, write
 from tests.conversion.fuzzing import FUZZ, changed
 
@@ -508,12 +508,15 @@ def test_any_entry(entry, tmp_path):
 
 
 def test_checksums():
-    assert crc32c(b"123456789") == 0xE3069283
-    numbers = np.random.default_rng(0).integers(0, 256, 5_000_000, np.uint8)
-    whole = crc32c(numbers)
-    # In short pieces the table alone is at work, in long ones hardly.
-    parts = 0
-    for at in range(0, 200_000, 5000):
-        parts = crc32c(numbers[at : at + 5000], parts)
-    assert crc32c(numbers[:200_000]) == parts
-    assert crc32c(numbers[200_000:], parts) == whole
+    assert crc32c(b"123456789") == 0xE3069283  # of the catalogue of checksums
+    numbers = np.random.default_rng(0).integers(0, 256, 2_500_000, np.uint8)
+    for size in (0, 1, 3, 4, 12_000, 100_000, len(numbers)):
+        plain = 0xFFFFFFFF
+        for byte in numbers[:size].tobytes():
+            plain = _TABLE[(plain ^ byte) & 255] ^ plain >> 8
+        assert crc32c(numbers[:size]) == plain ^ 0xFFFFFFFF, size
+    for piece in (999, 100_000, 2_000_000):
+        found = Checksum()
+        for at in range(0, len(numbers), piece):
+            found.add(numbers[at : at + piece])
+        assert found.end() == crc32c(numbers), piece
