@@ -7,7 +7,7 @@ leads from names to files beside it.
 import json
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TypeVar, cast
@@ -61,7 +61,7 @@ def read_sharded(
             f"of the {len(shards)} files that it names there is no {listed(missing)}",
             "Get the missing files.",
         )
-    _check_links(index, paths)
+    check_links(index, paths.values())
     found: dict[str, D] = {}
     places: dict[str, str] = {}
     twice: list[str] = []
@@ -136,15 +136,22 @@ def _beside(index: Path, name: str) -> Path:
     return index.with_name(name)
 
 
-def _check_links(index: Path, paths: Mapping[str, Path]) -> None:
+def check_links(index: Path, paths: Iterable[Path]) -> None:
     """Refuse links that lead away, which a downloaded folder could hold.
 
     A link may lead to a file beside it, to one beside the file that the index is a link
     to, and into the blobs of a cache of the Hugging Face hub, where all are links.
+
+    Args:
+        index: The file that names the others.
+        paths: The others.
+
+    Raises:
+        FormatError: Some lead away; all of them are named.
     """
     homes = {index.parent.resolve(), index.resolve().parent}
     away: list[str] = []
-    for path in paths.values():
+    for path in paths:
         folder = path.resolve().parent
         cached = folder.name == "blobs" and folder.parent.name.startswith("models--")
         if not cached and folder not in (*homes, path.parent.resolve()):
