@@ -47,6 +47,7 @@ def test_a_checkpoint_goes_there_and_back(call, source, tmp_path):
     assert "are the same, bit by bit" in out
 
 
+@pytest.mark.bad_input(76)
 def test_no_framework_is_loaded(source, tmp_path):
     """Nor is any needed: importing one fails here."""
     code = (
@@ -137,6 +138,7 @@ def test_a_dry_run_writes_nothing(call, source, tmp_path):
     assert "transposed" in out
 
 
+@pytest.mark.bad_input(18)
 def test_inspect_tells_what_there_is(call, source, tmp_path):
     code, out, _ = call("inspect", source)
     assert code == 0
@@ -157,6 +159,7 @@ def test_inspect_tells_what_there_is(call, source, tmp_path):
 
 
 @pytest.mark.parametrize("old", ["file", "folder", "link", "strange"])
+@pytest.mark.bad_input(70)
 def test_an_existing_target_is_safe(call, source, tmp_path, old):
     target = tmp_path / "target"
     if old == "file":
@@ -185,6 +188,7 @@ def test_an_existing_target_is_safe(call, source, tmp_path, old):
 
 
 @pytest.mark.parametrize("place", ["source", "source/inside", "."])
+@pytest.mark.bad_input(70)
 def test_the_source_is_never_a_target(call, source, tmp_path, place):
     before = files(source)
     arguments = ("convert", source, tmp_path / place, "--to", "pytorch-bin")
@@ -245,6 +249,7 @@ def test_a_result_that_differs_is_1_and_leaves_nothing(
     assert {path.name for path in tmp_path.iterdir()} == {"source"}
 
 
+@pytest.mark.bad_input(73)
 def test_two_at_once_one_wins(call, source, tmp_path):
     from filelock import FileLock
 
@@ -256,6 +261,7 @@ def test_two_at_once_one_wins(call, source, tmp_path):
 
 
 @pytest.mark.parametrize("how", ["closed", "latin-1"])
+@pytest.mark.bad_input(77)
 def test_any_output_will_do(source, tmp_path, how):
     """One that is closed, and one that has no arrow."""
     command = f"{sys.executable} -m albert_zoo.cli convert {source} {tmp_path / 'x'}"
@@ -268,6 +274,7 @@ def test_any_output_will_do(source, tmp_path, how):
     assert open_checkpoint(tmp_path / "x").head == "ForPreTraining"
 
 
+@pytest.mark.bad_input(75)
 def test_permissions_are_those_of_the_user(source, tmp_path):
     before = os.umask(0o027)
     try:

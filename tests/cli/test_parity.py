@@ -154,6 +154,7 @@ def test_bad_input_is_3(call, tmp_path):
         assert "Traceback" not in err
 
 
+@pytest.mark.bad_input(64)
 def test_a_bert_checkpoint_is_3(call, tmp_path):
     checkpoint.save(tmp_path, tiny(), weights(tiny()))
     config = {"model_type": "bert", "hidden_size": 12}
@@ -173,6 +174,7 @@ def test_names_from_a_file_cannot_drive_the_terminal(call, tmp_path):
     assert "\x1b" not in err
 
 
+@pytest.mark.bad_input(76)
 def test_a_missing_framework_is_4_and_names_the_extra():
     result = run("parity", "--frameworks", "torch", blocked=["torch"])
     assert result.returncode == console.MISSING

@@ -81,6 +81,7 @@ def test_transformers_loads_what_we_write(to, head, size, tmp_path):
 
 
 @pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.bad_input(39)
 def test_what_torch_saves_of_a_model(zipped, tmp_path):
     transformers = pytest.importorskip("transformers", minversion="5")
     import torch
@@ -127,6 +128,7 @@ def test_safetensors(to, mark, converted, tmp_path):
 # --- TensorFlow -----------------------------------------------------------------------
 
 
+@pytest.mark.bad_input(59)
 def test_tensorflow_1(converted, tmp_path):
     tf = pytest.importorskip("tensorflow")
     path, expected, sha256 = converted("google-tf1")
@@ -209,6 +211,7 @@ def nested(arrays):
     return tree
 
 
+@pytest.mark.bad_input(54)
 def test_flax(converted, tmp_path):
     flax = pytest.importorskip("flax")
     path, expected, sha256 = converted("flax-msgpack")

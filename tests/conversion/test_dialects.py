@@ -69,6 +69,7 @@ def test_names_lead_there_and_back(dialect, groups, inner, head, relative, tied)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
+@pytest.mark.bad_input(65)
 def test_no_rule_is_for_nothing(dialect):
     known = rows()
     kinds = {layer.kind for layer in known.values()}
@@ -132,6 +133,7 @@ def test_names_and_shapes_are_those_of_the_originals(case):
         ("bert/pooler/dense/kernel\n", None),
     ],
 )
+@pytest.mark.bad_input(59)
 def test_names_of_google_s(name, place):
     found = GOOGLE.find(name)
     assert (found and found.name) == place

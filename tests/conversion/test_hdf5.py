@@ -79,6 +79,7 @@ def here(monkeypatch):
 
 
 @pytest.mark.parametrize("version", ["earliest", "latest"])
+@pytest.mark.bad_input(41)
 def test_what_h5py_writes(path, version):
     packed = {
         "gzip": {"compression": "gzip", "shuffle": True, "fletcher32": True},
@@ -136,6 +137,7 @@ TEXTS = {
 
 
 @pytest.mark.usefixtures("here")
+@pytest.mark.bad_input(48)
 def test_texts_come_back(path):
     write(path, {"albert/m/kernel:0": numbers(2)}, TEXTS)
     assert attributes(path) == TEXTS
@@ -147,6 +149,7 @@ def test_texts_come_back(path):
 
 
 @pytest.mark.usefixtures("here")
+@pytest.mark.bad_input(48)
 def test_texts_that_keras_does_not_cut_win_and_gaps_are_refused(path):
     with h5py.File(path, "w") as file:
         file.attrs["layer_names"] = ["a"]
@@ -162,6 +165,7 @@ def test_texts_that_keras_does_not_cut_win_and_gaps_are_refused(path):
 
 
 @pytest.mark.usefixtures("here")
+@pytest.mark.bad_input(47)
 def test_configurations_are_never_read(path):
     with h5py.File(path, "w") as file:
         file["a"] = numbers(2)
@@ -393,6 +397,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("make", HOSTILE, ids=lambda make: make.__name__)
 @pytest.mark.usefixtures("here")
+@pytest.mark.bad_input(42, 43, 44, 45)
 def test_hostile_files(path, make):
     with h5py.File(path, "w") as file:
         file["g/a"] = numbers(4)
@@ -420,6 +425,7 @@ def test_too_many_things(path, monkeypatch):
         assert len(hdf5_child.walk(root)["arrays"]) == 10
 
 
+@pytest.mark.bad_input(45)
 def test_filters_outside_the_library_are_never_loaded(monkeypatch):
     monkeypatch.setenv("HDF5_PLUGIN_PATH", "/tmp")
     monkeypatch.setenv("PYTHONPATH", "/tmp")
@@ -442,6 +448,7 @@ def test_filters_outside_the_library_are_never_loaded(monkeypatch):
         (b"\x89HDF\r\n\x1a\n" + bytes(2000), "BAD_HEADER", "it is damaged: "),
     ],
 )
+@pytest.mark.bad_input(1, 28, 29)
 def test_other_files(path, data, code, words, monkeypatch):
     path.write_bytes(data)
     if code != "BAD_HEADER":  # a child is not even started
@@ -469,6 +476,7 @@ def test_cut_files(path):
 
 
 @pytest.mark.usefixtures("here")
+@pytest.mark.bad_input(74)
 def test_changed_files(path):
     with h5py.File(path, "w") as file:
         file["whole"] = numbers(4)
@@ -505,6 +513,7 @@ def test_damage_inside_packed_numbers(path):
         ('print(\'{"refused": ["a", "b", "c"]}\')', "BAD_HEADER", "described by"),
     ],
 )
+@pytest.mark.bad_input(46)
 def test_children(path, tmp_path, monkeypatch, body, code, words):
     write(path, {"a": numbers(2)})
     script = tmp_path / "child.py"
@@ -556,6 +565,7 @@ def test_children_set_their_limits(path, tmp_path, monkeypatch):
     refused(path, "READER_CRASHED", "crashed on it, code 43")
 
 
+@pytest.mark.bad_input(46)
 def test_a_file_that_crashes_the_library():
     # Found by chance: a flipped bit in the pieces of "z", read by 1.14.6.
     packed = read(CORPUS / "crashes-libhdf5-1.14.6.h5")["z"]

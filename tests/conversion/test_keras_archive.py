@@ -62,6 +62,7 @@ def refused(path, code, *words):
 # --- what we write --------------------------------------------------------------------
 
 
+@pytest.mark.bad_input(49)
 def test_what_is_written_comes_back(path, tmp_path, weights):
     write(path, ARRAYS, CONFIG, METADATA, {"layers/dense/vars": {"name": "dense"}})
     found = contents(path)
@@ -177,6 +178,7 @@ def test_shards_of_keras(model, tmp_path):
     same(found, arrays(hdf5.read(tmp_path / "x.weights.h5")))
 
 
+@pytest.mark.bad_input(48)
 def test_names_that_keras_cuts(keras, tmp_path):
     legacy = pytest.importorskip("keras.src.legacy.saving.legacy_h5_format")
     path, other = tmp_path / "x.h5", tmp_path / "other.h5"
@@ -214,6 +216,7 @@ STORED, PACKED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
         ([(WEIGHTS, "PK" * 99)], "NOT_A_CHECKPOINT", "it is no HDF5 file: it begins"),
     ],
 )
+@pytest.mark.bad_input(36)
 def test_hostile_archives(path, members, code, words, method):
     if method == PACKED and any(len(data) >= 10**6 for _, data in members):
         code, words = "TOO_LARGE", "unpacks from"
@@ -223,11 +226,13 @@ def test_hostile_archives(path, members, code, words, method):
 
 @pytest.mark.parametrize("method", [STORED, PACKED])
 @pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")
+@pytest.mark.bad_input(36)
 def test_the_same_member_twice(path, method):
     pack(path, [(WEIGHTS, "a"), (WEIGHTS, "b")], method)
     refused(path, "DUPLICATE", "it has the member 'model.weights.h5' twice")
 
 
+@pytest.mark.bad_input(37)
 def test_bombs(path, weights):
     pack(path, [(WEIGHTS, weights.read_bytes() + bytes(10**8))], PACKED)
     refused(path, "TOO_LARGE", "'model.weights.h5' unpacks from 9", "to 1000")
@@ -239,6 +244,7 @@ def test_bombs(path, weights):
 
 
 @pytest.mark.parametrize("method", [STORED, PACKED])
+@pytest.mark.bad_input(36)
 def test_encrypted_members(path, weights, method):
     pack(path, [(WEIGHTS, weights.read_bytes())], method)
     data = bytearray(path.read_bytes())
@@ -254,6 +260,7 @@ def test_rare_packing(path, weights):
 
 
 @pytest.mark.parametrize("method", [STORED, PACKED])
+@pytest.mark.bad_input(36)
 def test_checksums(path, weights, method):
     pack(path, [(WEIGHTS, weights.read_bytes())], method)
     data = path.read_bytes()
@@ -278,6 +285,7 @@ def test_errors_of_packed_weights_name_the_archive(path, weights):
         (b"PK\3\4", "BAD_HEADER", "File is not a zip file"),
     ],
 )
+@pytest.mark.bad_input(1, 28)
 def test_other_files(path, data, code, words):
     path.write_bytes(data)
     refused(path, code, words)
@@ -339,6 +347,7 @@ def test_shards(index):
         ([], "BAD_HEADER", 'it has no table "weight_map"'),
     ],
 )
+@pytest.mark.bad_input(51)
 def test_hostile_indexes(index, content, code, words):
     refused_index(index, {"weight_map": content}, code, words)
 

@@ -72,6 +72,7 @@ OF_GOOGLE = [
 
 
 @pytest.mark.parametrize(("theirs", "ours", "turned"), OF_GOOGLE)
+@pytest.mark.bad_input(66)
 def test_google_s_variables(theirs, ours, turned):
     place = GOOGLE.find(theirs)
     assert place.name == ours
@@ -79,6 +80,7 @@ def test_google_s_variables(theirs, ours, turned):
 
 
 @pytest.mark.parametrize("dialect", [TENSORFLOW, FLAX, KERAS, OWN_FLAX])
+@pytest.mark.bad_input(66)
 def test_every_dense_kernel_is_turned_and_nothing_else(dialect):
     for place in places():
         if place.path in dialect.lacks or place.path == "predictions.decoder":

@@ -97,6 +97,7 @@ def test_chunks(flax, path, limit, monkeypatch):
     assert (found.shape, found.dtype) == ((4, 10), np.float32)
 
 
+@pytest.mark.bad_input(54)
 def test_a_state_of_a_training(flax, path):
     """Values that are no arrays, lists, whole numbers as keys, a frozen dict."""
     from flax.core import FrozenDict
@@ -322,6 +323,7 @@ CHUNKED = {
 
 
 @pytest.mark.parametrize("name", DAMAGED)
+@pytest.mark.bad_input(1, 28, 29, 52)
 def test_damaged_files(name, path):
     data, code, text = DAMAGED[name]
     path.write_bytes(data)
@@ -330,6 +332,7 @@ def test_damaged_files(name, path):
 
 
 @pytest.mark.parametrize("name", CHUNKED)
+@pytest.mark.bad_input(53)
 def test_damaged_chunks(name, path):
     data, text = CHUNKED[name]
     path.write_bytes(data)
@@ -337,6 +340,7 @@ def test_damaged_chunks(name, path):
     refused(path, "BAD_SHAPE", "'a', an array in chunks, ")
 
 
+@pytest.mark.bad_input(53)
 def test_chunks_of_strange_shapes(path):
     for shape, text in [({"0": -3}, "[-3]"), ({"0": True}, "[True]")]:
         path.write_bytes(chunked(shape=shape))
@@ -351,6 +355,7 @@ def test_no_regular_file(path, tmp_path):
     refused(tmp_path, "NOT_A_CHECKPOINT", "it is not a regular file")
 
 
+@pytest.mark.bad_input(74)
 def test_changed_meanwhile(path):
     write(path, {"a": numbers(3)})
     found = read(path)

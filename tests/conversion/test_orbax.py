@@ -94,6 +94,7 @@ def damaged(path, damage):
         ("manifest cut", "BAD_HEADER .*: tensorstore cannot read it"),
     ],
 )
+@pytest.mark.bad_input(60, 61)
 def test_damaged_folders_are_refused(damage, message, tmp_path_factory, tmp_path):
     path = tmp_path / "x"
     shutil.copytree(_folder(tmp_path_factory), path)

@@ -91,6 +91,7 @@ def test_many_blocks(tf, tmp_path):
     assert [reader.get_tensor(name) for name in sorted(many)] == list(range(3000))
 
 
+@pytest.mark.bad_input(56)
 def test_slices_and_shards_and_texts(tf, tmp_path):
     whole = numbers((4, 100, 70))
     pieces = {"0,3:0,100:-": whole[:3], "3,1:0,65:-": whole[3:, :65]}
@@ -151,6 +152,7 @@ def test_checkpoints_of_objects_and_saved_models(tf, tmp_path):
 # --- paths ----------------------------------------------------------------------------
 
 
+@pytest.mark.bad_input(58)
 def test_all_paths_of_a_checkpoint(good, tmp_path):
     (tmp_path / "model.meta").touch()
     for name in ["", "model", "model.index", "model.meta", data(good).name]:
@@ -161,6 +163,7 @@ def test_all_paths_of_a_checkpoint(good, tmp_path):
 
 
 @pytest.mark.parametrize("folder", ["", "/elsewhere/", "../", "..\\..\\", "C:\\x\\"])
+@pytest.mark.bad_input(58)
 def test_the_file_checkpoint_never_leads_out(good, tmp_path, folder):
     write(tmp_path / "zweite", {"b": numbers((1,))})
     state = tmp_path / "checkpoint"
@@ -188,6 +191,7 @@ def refused(path, code, text, use=read):
     assert str(caught.value).startswith(f"{code} {path if path.is_file() else ''}")
 
 
+@pytest.mark.bad_input(1, 28, 29, 55)
 def test_other_files(good):
     path = index(good)
     table = path.read_bytes()
@@ -260,11 +264,13 @@ SMALL = block(b"")
         (table(*[SMALL] * 10_001), "BAD_HEADER", "over 10000 blocks"),
     ],
 )
+@pytest.mark.bad_input(55)
 def test_damaged_tables(good, content, code, text):
     index(good).write_bytes(content)
     refused(index(good), code, text)
 
 
+@pytest.mark.bad_input(55)
 def test_bombs_of_entries(good):
     size = 2**20
     keys = [pair(b"a" * size, b"")]
@@ -379,6 +385,7 @@ ROW = ((0, 1), (0, None))
         (None, {"\0a": Entry(1)}, "BAD_HEADER", "is a slice of no tensor"),
     ],
 )
+@pytest.mark.bad_input(56)
 def test_damaged_entries(good, header, entries, code, text):
     path = bundle(good, header, **entries)
     refused(
@@ -389,6 +396,7 @@ def test_damaged_entries(good, header, entries, code, text):
 @pytest.mark.parametrize(
     "rows", [[0], [0, 0], [0, 1, 1], [0, 2], [0, -1]], ids=["one", "twice", *"abc"]
 )
+@pytest.mark.bad_input(56)
 def test_slices_that_do_not_cover(good, rows):
     cover = [((row, 1), (0, None)) for row in rows]
     parts = {
@@ -403,6 +411,7 @@ def test_slices_that_do_not_cover(good, rows):
 
 
 @pytest.mark.parametrize("entry", [Entry(1, (2, 1), 0, 0, 8), Entry(9, (1,), 0, 0, 8)])
+@pytest.mark.bad_input(56)
 def test_a_slice_that_is_something_else(good, entry):
     rows = [((row, 1), (0, None)) for row in (0, 1)]
     items = {b"": to_header(), b"a": sliced(*rows)}
@@ -414,6 +423,7 @@ def test_a_slice_that_is_something_else(good, entry):
     refused(index(good), "BAD_HEADER", "'a' has a slice ((0, 1), (0, None)) of shape")
 
 
+@pytest.mark.bad_input(56)
 def test_a_text_of_any_size_hinders_nothing(good):
     start = data(good).read_bytes()[:8]
     whole = Entry(1, (2,), 0, 0, 8, masked(crc32c(start)))
@@ -422,6 +432,7 @@ def test_a_text_of_any_size_hinders_nothing(good):
     assert unsupported(good) == {"t": "string"}
 
 
+@pytest.mark.bad_input(28, 57)
 def test_damaged_data(good):
     content = bytearray(data(good).read_bytes())
     content[-1] ^= 1

@@ -142,6 +142,7 @@ def test_one_file_wins_over_an_index(tmp_path):
     assert equal(Checkpoint.open(tmp_path), arrays)
 
 
+@pytest.mark.bad_input(24)
 def test_other_files_are_no_part_of_it(tmp_path, caplog):
     """A stray shard is never merged, and weights of other kinds are not looked at."""
     arrays = save(tmp_path, 4000)
@@ -237,6 +238,7 @@ def test_an_index_of_another_format(tmp_path):
     }
 
 
+@pytest.mark.bad_input(20)
 def test_the_files_may_be_links_as_in_a_hub_cache(tmp_path):
     arrays = save(tmp_path / "blobs", 4000)
     snapshot = tmp_path / "snapshots" / "main"
@@ -300,6 +302,7 @@ class TestBadShards:
         assert message.isprintable()
         return message
 
+    @pytest.mark.bad_input(21)
     def test_missing(self, folder):
         shards = sorted(folder.glob("model-*"))
         shards[1].unlink()
@@ -317,11 +320,13 @@ class TestBadShards:
             *((-100, "TRUNCATED"), (-1, "TRUNCATED")),
         ],
     )
+    @pytest.mark.bad_input(11)
     def test_cut_short(self, left, code, folder):
         shard = sorted(folder.glob("model-*"))[2]
         shard.write_bytes(shard.read_bytes()[:left])
         self.refused(folder, code, shard.name)
 
+    @pytest.mark.bad_input(23)
     def test_a_name_in_two_shards(self, folder):
         first, second = sorted(folder.glob("model-*"))[:2]
         name, array = next(iter(load_file(first).items()))
@@ -332,6 +337,7 @@ class TestBadShards:
             f"{first.name} and {second.name}. Get the checkpoint again."
         )
 
+    @pytest.mark.bad_input(7)
     def test_a_name_twice_in_one_shard(self, folder):
         first = sorted(folder.glob("model-*"))[0]
         data = first.read_bytes()
@@ -344,6 +350,7 @@ class TestBadShards:
             folder, "DUPLICATE", first.name
         )
 
+    @pytest.mark.bad_input(22)
     def test_the_index_names_what_no_shard_holds_and_the_other_way_round(self, folder):
         def change(weight_map):
             weight_map["made.up\x1b"] = weight_map["pooler.bias"]
@@ -357,6 +364,7 @@ class TestBadShards:
             "'pooler.bias'. Get the checkpoint again."
         )
 
+    @pytest.mark.bad_input(22)
     def test_second_names_of_tied_arrays_that_only_the_index_has(self, folder):
         home = sorted(file.name for file in folder.glob("model-*"))[0]
         self.index(folder, lambda weight_map: weight_map.update({"tied": home}))
@@ -383,6 +391,7 @@ class TestBadShards:
             *("x\x1b.safetensors", ""),
         ],
     )
+    @pytest.mark.bad_input(19)
     def test_the_index_points_elsewhere(self, place, folder):
         """Nothing outside is opened, not even to see whether it is there."""
         (folder.parent / "x.safetensors").write_bytes(b"outside")
@@ -398,6 +407,7 @@ class TestBadShards:
             *(None, 3, ["a"], {"a": 1}),
         ],
     )
+    @pytest.mark.bad_input(26)
     def test_the_index_points_at_other_kinds(self, place, folder):
         self.index(folder, lambda weight_map: weight_map.update({"pooler.bias": place}))
         assert self.refused(folder, "BAD_INDEX").endswith(
@@ -421,10 +431,12 @@ class TestBadShards:
             ('{"a":"' + "a" * 2**24 + '"}', "TOO_LARGE", "it has 16777224 bytes, at"),
         ],
     )
+    @pytest.mark.bad_input(25, 28, 29)
     def test_the_index_is_none(self, text, code, words, folder):
         (folder / INDEX).write_text(text)
         assert words in self.refused(folder, code)
 
+    @pytest.mark.bad_input(20)
     def test_a_shard_is_no_file(self, folder):
         first, second = sorted(folder.glob("model-*"))[:2]
         first.unlink()
@@ -440,6 +452,7 @@ class TestBadShards:
         assert words in self.refused(folder, "NOT_A_CHECKPOINT")
 
     @pytest.mark.parametrize("target", ["blobs/x", "models/blobs/x", "y/x"])
+    @pytest.mark.bad_input(20)
     def test_a_shard_is_a_link_that_leaves_the_folder(self, target, folder, tmp_path):
         first = sorted(folder.glob("model-*"))[0]
         (tmp_path / target).parent.mkdir(parents=True)
@@ -450,6 +463,7 @@ class TestBadShards:
             f"Copy what they lead to into the folder, if you trust it."
         )
 
+    @pytest.mark.bad_input(20)
     def test_links_that_are_the_rule(self, folder, tmp_path):
         """Within the folder, from a copied index into the cache, and of a folder."""
         first, second = sorted(folder.glob("model-*"))[:2]
@@ -464,6 +478,7 @@ class TestBadShards:
         assert len(Checkpoint.open(tmp_path / "alias")) > 9
 
     @pytest.mark.parametrize("total", [0, "5", None, 1.5, "right", "no metadata"])
+    @pytest.mark.bad_input(25)
     def test_the_size_in_the_index(self, total, folder, caplog):
         values = json.loads((folder / INDEX).read_text())
         if total == "no metadata":

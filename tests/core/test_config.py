@@ -153,6 +153,7 @@ def test_a_valid_value_is_taken_in_the_call_and_afterwards(name, value):
 
 
 @pytest.mark.parametrize(("name", "value"), INVALID, ids=str)
+@pytest.mark.bad_input(62)
 def test_an_invalid_value_is_refused_by_name(name, value):
     """The message names the field, what it found and what it expects, and a remedy."""
     with pytest.raises(ConfigError) as caught:
@@ -203,6 +204,7 @@ DISAGREEMENTS = {
 
 
 @pytest.mark.parametrize("words", DISAGREEMENTS)
+@pytest.mark.bad_input(62)
 def test_fields_that_disagree(words):
     with pytest.raises(ConfigError) as caught:
         tiny(**{"num_labels": None, **DISAGREEMENTS[words]})
@@ -223,6 +225,7 @@ def test_a_change_is_checked_against_the_others_by_validate():
         config.validate()
 
 
+@pytest.mark.bad_input(62)
 def test_hostile_sizes_are_refused_before_anything_is_made():
     with pytest.raises(
         ConfigError, match="num_labels must be an integer from 1 to 65536"
@@ -343,6 +346,7 @@ class TestKeptKeys:
             *("__init__", "from_pretrained", "RULES", "__dict__", "__setstate__"),
         ],
     )
+    @pytest.mark.bad_input(62)
     def test_a_key_shadows_nothing_and_runs_nothing(self, key):
         value = {"AutoModel": "evil.Payload"} if key == "auto_map" else "evil.Payload"
         config = tiny(**{key: value})

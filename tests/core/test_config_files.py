@@ -150,6 +150,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
+@pytest.mark.bad_input(62)
 def test_a_bad_file(name, tmp_path):
     text, words = BAD[name]
     (tmp_path / "config.json").write_text(text)
@@ -168,6 +169,7 @@ def test_not_utf8(tmp_path):
         AlbertConfig.from_pretrained(tmp_path)
 
 
+@pytest.mark.bad_input(62)
 def test_far_too_large(tmp_path):
     with (tmp_path / "config.json").open("wb") as file:
         file.truncate(LARGEST_JSON + 1)
@@ -187,6 +189,7 @@ def test_a_pipe_in_its_place_is_not_waited_for(tmp_path):
         AlbertConfig.from_pretrained(tmp_path)
 
 
+@pytest.mark.bad_input(62)
 def test_none_there(tmp_path):
     with pytest.raises(ConfigError) as caught:
         AlbertConfig.from_pretrained(tmp_path)

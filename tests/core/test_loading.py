@@ -104,6 +104,7 @@ def test_the_report_and_the_info(tmp_path, caplog):
 
 
 class TestMisfits:
+    @pytest.mark.bad_input(63)
     def test_all_of_it_is_named(self, tmp_path):
         config = tiny()
         arrays = weights(config, "ForMaskedLM")
@@ -127,6 +128,7 @@ class TestMisfits:
             f"Check that config.json belongs to these weights."
         )
 
+    @pytest.mark.bad_input(64)
     def test_a_checkpoint_of_bert(self, tmp_path):
         """Its embeddings and its pooler have names like ours; that is no match."""
         layer = "bert.encoder.layer.0"
@@ -147,6 +149,7 @@ class TestMisfits:
         for name in arrays:
             assert f"\n  unexpected  {name!r}\n" in message
 
+    @pytest.mark.bad_input(64)
     def test_a_base_bert_whose_tables_have_our_names(self, tmp_path):
         arrays = weights(tiny())
         kept = {name: x for name, x in arrays.items() if "albert" not in name}
@@ -156,6 +159,7 @@ class TestMisfits:
         )
         assert "This looks like a BERT checkpoint." in message
 
+    @pytest.mark.bad_input(63)
     def test_a_head_of_another_size(self, tmp_path):
         found = Checkpoint.open(
             write(tmp_path, tiny(num_labels=3), "ForSequenceClassification")
@@ -195,6 +199,7 @@ class TestMisfits:
         )
         assert f"missing     {WORDS}" in message
 
+    @pytest.mark.bad_input(69)
     def test_a_number_type_that_is_none_of_weights(self, tmp_path):
         arrays = weights(tiny())
         arrays["pooler.weight"] = arrays["pooler.weight"].astype(np.int8)
@@ -248,6 +253,7 @@ class TestTies:
 
     @pytest.mark.parametrize("alias", ALIASES)
     @pytest.mark.parametrize("change", ["value", "sign of zero", "type", "shape"])
+    @pytest.mark.bad_input(65)
     def test_two_that_differ(self, alias, change, tmp_path):
         config = tiny()
         arrays = weights(config, "ForMaskedLM")

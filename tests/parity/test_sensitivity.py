@@ -153,6 +153,7 @@ def healthy(tmp_path_factory):
     return path, stages
 
 
+@pytest.mark.bad_input(66)
 @pytest.mark.parametrize("fault", IN_WEIGHTS)
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_faults_in_weights_are_caught(framework, fault, healthy, tmp_path):
