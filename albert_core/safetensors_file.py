@@ -7,6 +7,7 @@ and writes by itself, one array at a time.
 """
 
 import json
+import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self, cast
@@ -35,6 +36,8 @@ from albert_core.lazy import (
     unreadable,
 )
 
+logger = logging.getLogger("albert_zoo")
+
 LARGEST_HEADER = LARGEST_JSON  # bytes; the format allows 100 MB, ours have 10 kB
 METADATA = "__metadata__"
 DTYPES: Mapping[str, np.dtype[Any]] = {
@@ -55,15 +58,20 @@ DTYPES: Mapping[str, np.dtype[Any]] = {
 CODES = {dtype.name: code for code, dtype in DTYPES.items()}
 
 
-def read_header(path: Path) -> dict[str, Stored]:
+def read_header(path: Path, allow_trailing: bool = False) -> dict[str, Stored]:
     """Read what a file holds, and check all that the format asks for.
+
+    Args:
+        path: The file.
+        allow_trailing: Leave bytes behind the last array alone, with a warning, as some
+            programs put their own there.
 
     Raises:
         FormatError: It is no such file, or damaged.
     """
     entries, begin, state = _entries(path)
     entries.pop(METADATA, None)
-    return _places(entries, path, begin, state)
+    return _places(entries, path, begin, state, allow_trailing)
 
 
 def metadata(path: Path) -> dict[str, str]:
@@ -126,7 +134,11 @@ def _header_length(path: Path, size: int, start: bytes) -> int:
 
 
 def _places(
-    entries: Mapping[str, Any], path: Path, begin: int, state: tuple[int, int]
+    entries: Mapping[str, Any],
+    path: Path,
+    begin: int,
+    state: tuple[int, int],
+    allow_trailing: bool,
 ) -> dict[str, Stored]:
     """Where each array is; they follow each other without a gap up to the end."""
     check_names(entries, path, may_be_empty=True)
@@ -153,9 +165,12 @@ def _places(
     if begin + end > state[0]:
         what = f"its header describes {begin + end} bytes, the file has {state[0]}"
         raise FormatError("TRUNCATED", path, what, f"{AGAIN}.")
-    if begin + end < state[0]:
-        what = f"{state[0] - begin - end} bytes stand behind its last array"
-        raise FormatError("TRAILING", path, what, f"{AGAIN}.")
+    if trailing := state[0] - begin - end:
+        what = f"{trailing} bytes stand behind its last array"
+        if not allow_trailing:
+            remedy = f"{AGAIN}, or leave them out with --allow-trailing."
+            raise FormatError("TRAILING", path, what, remedy)
+        logger.warning("%s: %s, and are left out", path, what)
     return found
 
 

@@ -1,7 +1,7 @@
 """Checkpoints, conversions and differences as tables for a terminal."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -58,6 +58,7 @@ def show_plan(plan: Plan, console: Console) -> None:
     console.print(table)
     for name, why in plan.dropped.items():
         console.print(f"left out: {text(name)} ({why})")
+    show_siblings(plan.source.siblings, console)
     console.print(f"files: {', '.join(plan.all_files)}")
     console.print(
         f"{in_bytes(plan.disk)} on the disk, at most {in_bytes(plan.memory)} of arrays "
@@ -78,6 +79,11 @@ def show_result(result: Result, target: Path, console: Console) -> None:
         names = list(plan.dropped)
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""
         console.print(f"left out: {', '.join(map(text, names[:5]))}{more}")
+    show_siblings(plan.source.siblings, console)
+    if result.loss.nonfinite:
+        console.print(
+            f"{result.loss.nonfinite} numbers are NaN or infinite, and were copied"
+        )
     if any(item.dtype != item.source_dtype for item in plan.items):
         loss = result.loss
         console.print(
@@ -86,6 +92,13 @@ def show_result(result: Result, target: Path, console: Console) -> None:
         )
     proof = "read back and found the same" if result.verified else "not read back"
     console.print(f"sha256 {result.sha256} ({proof})", soft_wrap=True)
+
+
+def show_siblings(paths: Sequence[Path], console: Console) -> None:
+    """Print which weights of a folder are not looked at."""
+    if paths:
+        names = ", ".join(text(path.name) for path in paths)
+        console.print(f"beside it and not read: {names}", soft_wrap=True)
 
 
 def show_digests(found: Mapping[str, Digest], console: Console) -> None:
@@ -121,6 +134,7 @@ def show_inspection(found: Inspection, console: Console) -> None:
     """Print what a checkpoint is."""
     dtypes = ", ".join(f"{count} {name}" for name, count in found.dtypes.items())
     console.print(f"{text(found.path)}: {found.title}", soft_wrap=True)
+    show_siblings(found.siblings, console)
     console.print(f"head: {found.head or 'not known'}")
     console.print(f"{found.weights:,} numbers in {len(found.arrays)} arrays: {dtypes}")
     if found.config:

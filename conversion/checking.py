@@ -1,13 +1,13 @@
 """Whether a checkpoint is a whole ALBERT, and nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from albert_core import google, schema
 from albert_core.config import AlbertConfig
 from albert_core.errors import CheckpointError, ConfigError, FormatError, shown
 from albert_core.folder import CONFIG_NAME
-from albert_core.loading import match
-from conversion.checkpoint import OpenCheckpoint
+from albert_core.loading import Match, match
+from conversion.checkpoint import TABLE, OpenCheckpoint
 
 MOST_SHOWN = 20
 # Parts of names in the checkpoints of other models -> the model.
@@ -95,7 +95,7 @@ def whole_head(source: OpenCheckpoint) -> str:
     lost: list[str] = []
     for head in heads:
         wanted = {p.name: p.shape for p in schema.parameters(config, head)}
-        found = match(wanted, source, f"the model of its {CONFIG_NAME}")
+        found = _match(wanted, source, config)
         # A pooler is missed by those who call for it, and by nobody else.
         missing = [n for n in found.missing if not n.endswith(POOLER)]
         if not missing:
@@ -108,6 +108,22 @@ def whole_head(source: OpenCheckpoint) -> str:
         f"{', '.join(lost)}",
         f"Get the whole checkpoint, or correct 'architectures' in {CONFIG_NAME}.",
     )
+
+
+def _match(
+    wanted: Mapping[str, tuple[int, ...]], source: OpenCheckpoint, config: AlbertConfig
+) -> Match:
+    """Compare with a model, and tell those who have another number of words of help."""
+    try:
+        return match(wanted, source, f"the model of its {CONFIG_NAME}")
+    except CheckpointError as problem:
+        tables = [name for name in source if schema.base_name(name) == TABLE.name]
+        if any(source.shape(name)[0] != config.vocab_size for name in tables):
+            raise CheckpointError(
+                f"{problem} If they do, and only the number of words is another, add "
+                f"--resize-vocab."
+            ) from problem
+        raise
 
 
 POOLER = ("pooler.weight", "pooler.bias")

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from albert_core import folder, schema
+from albert_core import folder, safetensors_file, schema
 from albert_core.checkpoint import Checkpoint
 from albert_core.config import AlbertConfig
 from albert_core.errors import FormatError, shown
@@ -44,6 +44,7 @@ class OpenCheckpoint(Checkpoint):
 
     Attributes:
         store: The format.
+        siblings: Other weights in the same folder, which are not read.
         config: The configuration beside the weights, None if there is none.
         lazy: The arrays of the model, by canonical name.
         sources: Canonical name -> their name of it, and further ones.
@@ -57,6 +58,7 @@ class OpenCheckpoint(Checkpoint):
         super().__init__(located.weights, lazy)
         self.store: Store = located.store
         self.folder = located.folder
+        self.siblings = located.siblings
         self.config = config
         self.lazy = lazy
         self.sources: dict[str, list[str]] = {}
@@ -80,7 +82,9 @@ class OpenCheckpoint(Checkpoint):
 
 
 def open_checkpoint(
-    path: str | Path, config: AlbertConfig | None = None
+    path: str | Path,
+    config: AlbertConfig | None = None,
+    allow_trailing: bool = False,
 ) -> OpenCheckpoint:
     """Open a checkpoint of any format; nothing but headers is read yet.
 
@@ -88,6 +92,7 @@ def open_checkpoint(
         path: A folder, a file of weights or an index of several, the prefix of a
             TensorFlow checkpoint, or a name on the Hugging Face hub.
         config: Used in place of the one beside the weights.
+        allow_trailing: Leave bytes behind the last array of a safetensors file alone.
 
     Returns:
         A mapping from canonical names to arrays, with what is known besides.
@@ -104,7 +109,7 @@ def open_checkpoint(
     """
     located = locate(resolved(path))
     opened = OpenCheckpoint(located, config or _config(located.folder), {})
-    found = _sort(_read(located), opened)
+    found = _sort(_read(located, allow_trailing), opened)
     _drop_tied_table(found, opened)
     _add_projection(found, opened)
     has_head = any(not place.in_encoder for place in found)
@@ -138,14 +143,16 @@ def resolved(name_or_path: str | Path, **options: Any) -> Path:
     return place
 
 
-def _read(located: Located) -> Mapping[str, Lazy]:
+def _read(located: Located, allow_trailing: bool) -> Mapping[str, Lazy]:
+    store, read = located.store, located.store.read
+    if allow_trailing and store.mark:
+        read = partial(safetensors_file.read_header, allow_trailing=True)
     if located.is_sharded:
-        store, ending = located.store, Path(located.store.shards).suffix
-        find = partial(folder.find, located.folder)
+        find, ending = partial(folder.find, located.folder), Path(store.shards).suffix
         return read_sharded(
-            located.weights, store.read, ending, find=find, rename=store.from_index
+            located.weights, read, ending, find=find, rename=store.from_index
         )
-    return located.store.read(located.weights)
+    return read(located.weights)
 
 
 def _config(place: Path) -> AlbertConfig | None:

@@ -24,17 +24,20 @@ class Loss:
     Attributes:
         overflowed: Numbers that were finite and are beyond the type's largest.
         underflowed: Numbers that were not zero and are.
+        nonfinite: Numbers that were NaN or infinite, and still are.
         relative_error: The largest relative error of any other number.
     """
 
     overflowed: int = 0
     underflowed: int = 0
+    nonfinite: int = 0
     relative_error: float = 0.0
 
     def add(self, other: "Loss") -> None:
         """Take another array's into account."""
         self.overflowed += other.overflowed
         self.underflowed += other.underflowed
+        self.nonfinite += other.nonfinite
         self.relative_error = max(self.relative_error, other.relative_error)
 
 
@@ -51,12 +54,13 @@ def cast(array: Array, dtype: str, saturate: bool = False) -> tuple[Array, Loss]
         The array, and what is lost.
     """
     target = np.dtype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
+    odd = nonfinite(array)
     if array.dtype == target:
-        return array, Loss()
+        return array, Loss(nonfinite=odd)
     with np.errstate(all="ignore"):
         result = array.astype(target)
         if target.itemsize >= array.dtype.itemsize and dtype == "float32":
-            return result, Loss()
+            return result, Loss(nonfinite=odd)
         wide = _wide(array)
         back = _wide(result)
         lost = np.isfinite(wide) & ~np.isfinite(back)
@@ -69,7 +73,16 @@ def cast(array: Array, dtype: str, saturate: bool = False) -> tuple[Array, Loss]
         most = LARGEST[dtype]
         result[lost] = np.where(wide[lost] < 0, -most, most).astype(target)
     worst = float(errors.max(initial=0.0))
-    return result, Loss(overflowed, int(gone.sum()), worst)
+    return result, Loss(overflowed, int(gone.sum()), odd, worst)
+
+
+def nonfinite(array: Array) -> int:
+    """How many numbers are NaN or infinite."""
+    with np.errstate(all="ignore"):
+        # A sum is finite only if all are, and is the faster way to see it.
+        if array.dtype.itemsize > 2 and np.isfinite(array.sum()):
+            return 0
+    return array.size - int(np.isfinite(array).sum())
 
 
 def _wide(array: Array) -> NDArray[np.floating]:

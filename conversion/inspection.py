@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from albert_core.errors import AlbertError
@@ -26,6 +27,7 @@ class Inspection:
         left: Names of what is no weight of the model, and what it is.
         unexpected: Names that are not known.
         other: The model that it seems to be of, if not of ALBERT.
+        siblings: Other weights in the same folder, which were not looked at.
         problems: What is wrong with it.
     """
 
@@ -40,11 +42,12 @@ class Inspection:
     left: dict[str, str]
     unexpected: list[str]
     other: str | None
+    siblings: list[Path]
     problems: list[str]
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
-        return asdict(self)
+        return {**asdict(self), "siblings": [path.name for path in self.siblings]}
 
 
 def inspected(checkpoint: OpenCheckpoint) -> Inspection:
@@ -76,5 +79,6 @@ def inspected(checkpoint: OpenCheckpoint) -> Inspection:
         left=checkpoint.left,
         unexpected=list(checkpoint.unexpected),
         other=family(list(checkpoint.unexpected)),
+        siblings=list(checkpoint.siblings),
         problems=problems,
     )

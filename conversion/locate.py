@@ -1,7 +1,7 @@
 """From a path to a checkpoint: which format it is, and where its weights are."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from albert_core import folder, safetensors_file
@@ -36,11 +36,13 @@ class Located:
         weights: The file of all weights, or the index of several, or a TensorFlow
             checkpoint's `.index`.
         folder: Where its configuration and its tokenizer are.
+        siblings: Other weights in a folder, which are not read.
     """
 
     store: Store
     weights: Path
     folder: Path
+    siblings: tuple[Path, ...] = ()
 
     @property
     def is_sharded(self) -> bool:
@@ -76,17 +78,17 @@ def locate(path: str | Path) -> Located:
 
 
 def _in_folder(place: Path) -> Located:
+    found: list[Located] = []
     if weights := folder.find_weights(place):
-        return (
+        found.append(
             _an_index(weights, place)
             if _is_index(weights)
             else Located(_of_safetensors(weights), weights, place)
         )
-    found: list[Located] = []
     for store in STORES.values():
         for name in dict.fromkeys((store.file, store.index)):
             file = place / name
-            if not file.exists() or store.name == "google-tf1":
+            if not file.exists() or store.mark or store.name == "google-tf1":
                 continue
             if not name.endswith(".weights.h5") or _of_file(file) is store:
                 found.append(Located(store, file, place))
@@ -100,10 +102,12 @@ def _in_folder(place: Path) -> Located:
             f"it holds no weights: none of {', '.join(known)}, nor an index of several",
             "Give the folder of a checkpoint, or a file of weights",
         )
-    if len(found) > 1:
-        names = [one.weights.name for one in found]
-        logger.warning("%s: %s is read, not %s", place, names[0], ", ".join(names[1:]))
-    return found[0]
+    first, *others = found
+    # Folders of the hub hold many formats, and everybody takes safetensors then.
+    if others and not first.store.mark:
+        names = ", ".join(one.weights.name for one in others)
+        logger.warning("%s: %s is read, not %s", place, first.weights.name, names)
+    return replace(first, siblings=tuple(one.weights for one in others))
 
 
 def _beside(path: Path) -> Path:

@@ -105,6 +105,7 @@ class Plan:
         source = {
             "path": str(self.source.directory),
             "format": self.source.store.name,
+            "not_read": [path.name for path in self.source.siblings],
         }
         return {
             "source": source,

@@ -12,6 +12,7 @@ from albert_core.errors import ConfigError, FormatError, shown
 from albert_core.folder import CONFIG_NAME, find
 from albert_core.sharding import share_out, to_bytes
 from albert_core.tokenizer_names import MODEL_NAMES, TOKENIZER_FILES
+from conversion.amending import damaged
 from conversion.checking import check_known, configuration, whole_head
 from conversion.checkpoint import DECODER, PROJECTION, OpenCheckpoint
 from conversion.dialects.dialect import Place
@@ -32,6 +33,7 @@ def make(
     include: Sequence[str] = (),
     drop_head: bool = False,
     allow_unused: bool = False,
+    salvage: bool = False,
 ) -> Plan:
     """Think a conversion through; nothing is written.
 
@@ -44,6 +46,7 @@ def make(
             match one are converted.
         drop_head: Leave out all but the encoder and its pooler.
         allow_unused: Leave out what is not known, in place of an error.
+        salvage: Leave out what is damaged, in place of an error; every array is read.
 
     Raises:
         CheckpointError: The source is not complete, or the format cannot hold it.
@@ -60,9 +63,10 @@ def make(
         check_known(source)
     head = whole_head(source)
     dropped = source.left | dict.fromkeys(source.unexpected, "not known")
+    broken = damaged(source) if salvage else {}
     items: list[Item] = []
     for name in source:
-        if why := _unwanted(name, include, drop_head):
+        if why := broken.get(name) or _unwanted(name, include, drop_head):
             dropped[name] = why
         else:
             items.append(_item(source, name, store, dtype, drop_head))

@@ -62,6 +62,27 @@ def _bytes(context: click.Context, option: click.Parameter, value: str) -> int:
 @click.option(
     "--allow-unused", is_flag=True, help="Leave out arrays that are no part of ALBERT."
 )
+@click.option(
+    "--allow-trailing",
+    is_flag=True,
+    help="Leave bytes behind the last array of a safetensors file alone.",
+)
+@click.option(
+    "--salvage", is_flag=True, help="Leave out arrays whose checksum is wrong."
+)
+@click.option(
+    "--resize-vocab",
+    is_flag=True,
+    help="Cut or pad the tables of words to the vocab_size of the configuration.",
+)
+@click.option(
+    "--reject-nonfinite", is_flag=True, help="Refuse weights that are NaN or infinite."
+)
+@click.option(
+    "--verify-siblings",
+    is_flag=True,
+    help="Refuse a folder whose other weights are not the same.",
+)
 @config_option
 @click.option("--overwrite", is_flag=True, help="Replace an existing target.")
 @click.option("--resume", is_flag=True, help="Go on where a killed process stopped.")

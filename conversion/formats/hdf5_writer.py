@@ -1,7 +1,10 @@
 """Write HDF5 files as Keras lays them out: plain numbers, names in attributes."""
 
+import errno
 import importlib
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +41,14 @@ def write(
     Raises:
         FormatError: An array has a number type that the format does not have, or a name
             that it cannot have.
+        OSError: The disk is full, or cannot be written.
     """
     kinds = TYPES if bfloat16 else TYPES.keys() - {"bfloat16"}
     check_dtypes(arrays, path, kinds)
     check_names(arrays, path)
     _check_paths(path, arrays, texts or {})
     h5py: Any = importlib.import_module("h5py")  # light until it is needed
-    with h5py.File(path, "x") as file:
+    with _in_plain_words(path), h5py.File(path, "x") as file:
         for group, own in (texts or {}).items():
             owner = file.require_group(group) if group else file
             for name, text in own.items():
@@ -60,6 +64,16 @@ def write(
             file.seek(start)
             for chunk in chunks(arrays[name]):
                 file.write(chunk)
+
+
+@contextmanager
+def _in_plain_words(path: Path) -> Generator[None]:
+    """Say what the system says, and not what the library was about to do."""
+    try:
+        yield
+    except (OSError, RuntimeError) as problem:  # the latter at its end
+        code = getattr(problem, "errno", None) or errno.EIO
+        raise OSError(code, os.strerror(code), str(path)) from problem
 
 
 def _room(h5py: Any, file: Any, name: str, array: Lazy | Array) -> int | None:

@@ -25,6 +25,7 @@ def state(folder):
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
+@pytest.mark.bad_input(72)
 @pytest.mark.parametrize("name", ["safetensors", "google-tf1"])
 @pytest.mark.parametrize("old", [False, True])
 def test_killed_at_every_step(name, old, tmp_path):
