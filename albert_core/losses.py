@@ -1,4 +1,4 @@
-"""The losses in NumPy float64.
+"""The losses in NumPy float64, each followed by its gradient.
 
 They are Hugging Face's PyTorch classes', but for `joint_span`, which is Google's.
 """
@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from albert_core.errors import InputError
+from albert_core.numerics import F64, sigmoid, softmax
 
-F64 = NDArray[np.float64]
 IGNORED = -100  # a label that counts for nothing
 MASKED = 1e30  # Google's: what is taken off the score of a token that is no answer
 
@@ -44,6 +44,22 @@ def cross_entropy(logits: F64, labels: NDArray[Any], ignored: int = IGNORED) -> 
         return float(np.divide((logs - chosen).sum(), len(rows)))
 
 
+def cross_entropy_gradient(
+    logits: F64, labels: NDArray[Any], ignored: int = IGNORED
+) -> F64:
+    """The gradient of the logits: (softmax - 1 at the label) / number of labels.
+
+    It is 0 when all labels are ignored, as in PyTorch.
+    """
+    rows = logits.reshape(-1, logits.shape[-1])
+    labels = labels.reshape(-1)
+    kept = np.flatnonzero(labels != ignored)
+    gradient = np.zeros_like(rows)
+    gradient[kept] = softmax(rows[kept])
+    gradient[kept, labels[kept].astype(int)] -= 1
+    return gradient.reshape(logits.shape) / max(1, len(kept))
+
+
 def problem_type(num_labels: int, integer_labels: bool) -> str:
     """The loss that a sequence classifier takes when its configuration names none."""
     if num_labels == 1:
@@ -61,8 +77,7 @@ def sequence(logits: F64, labels: NDArray[Any], problem: str | None) -> float:
         labels: [batch] class numbers, or [batch, num_labels] targets or 0/1 flags.
         problem: One of `fields.PROBLEM_TYPES`, or None to go by the labels.
     """
-    integer = np.issubdtype(labels.dtype, np.integer)
-    problem = problem or problem_type(logits.shape[-1], integer)
+    problem = problem or _problem_of(logits, labels)
     if problem == "single_label_classification":
         return cross_entropy(logits, labels)
     labels = labels.astype(np.float64).reshape(logits.shape)
@@ -71,11 +86,32 @@ def sequence(logits: F64, labels: NDArray[Any], problem: str | None) -> float:
     return binary(logits, labels)
 
 
+def sequence_gradient(logits: F64, labels: NDArray[Any], problem: str | None) -> F64:
+    """The gradient of the logits."""
+    problem = problem or _problem_of(logits, labels)
+    if problem == "single_label_classification":
+        return cross_entropy_gradient(logits, labels)
+    labels = labels.astype(np.float64).reshape(logits.shape)
+    if problem == "regression":
+        return 2 * (logits - labels) / logits.size
+    return binary_gradient(logits, labels)
+
+
+def _problem_of(logits: F64, labels: NDArray[Any]) -> str:
+    integer = np.issubdtype(labels.dtype, np.integer)
+    return problem_type(logits.shape[-1], integer)
+
+
 def binary(logits: F64, labels: NDArray[Any]) -> float:
     """Mean loss of independent yes-or-no labels, of the shape of the logits."""
     # -log sigmoid(x) for 1 and -log sigmoid(-x) for 0, without overflow
     soft = np.maximum(logits, 0) - logits * labels + np.log1p(np.exp(-np.abs(logits)))
     return float(soft.mean())
+
+
+def binary_gradient(logits: F64, labels: NDArray[Any]) -> F64:
+    """The gradient of the logits: (sigmoid - label) / number of labels."""
+    return (sigmoid(logits) - labels) / logits.size
 
 
 def span(start: F64, end: F64, starts: NDArray[Any], ends: NDArray[Any]) -> float:
@@ -91,6 +127,16 @@ def span(start: F64, end: F64, starts: NDArray[Any], ends: NDArray[Any]) -> floa
     starts, ends = (x.reshape(-1).clip(0, length) for x in (starts, ends))
     first = cross_entropy(start, starts, ignored=length)
     return (first + cross_entropy(end, ends, ignored=length)) / 2
+
+
+def span_gradient(
+    start: F64, end: F64, starts: NDArray[Any], ends: NDArray[Any]
+) -> tuple[F64, F64]:
+    """The gradients of both logits."""
+    length = start.shape[1]
+    starts, ends = (x.reshape(-1).clip(0, length) for x in (starts, ends))
+    first = cross_entropy_gradient(start, starts, ignored=length)
+    return first / 2, cross_entropy_gradient(end, ends, ignored=length) / 2
 
 
 def joint_span(
@@ -124,3 +170,23 @@ def joint_span(
     if impossible is not None:
         loss += binary(cls_logits, impossible.reshape(-1)) / 2
     return loss
+
+
+def joint_span_gradient(
+    start: F64,
+    end: F64,
+    cls_logits: F64,
+    starts: NDArray[Any],
+    ends: NDArray[Any],
+    impossible: NDArray[Any] | None,
+) -> tuple[F64, F64, F64]:
+    """The gradients of both log-probabilities and of the logits of answerability."""
+    gradients = np.zeros_like(start), np.zeros_like(end)
+    for gradient, positions in zip(gradients, (starts, ends), strict=True):
+        for row, position in zip(gradient, positions.reshape(-1), strict=True):
+            if 0 <= position < len(row):
+                row[position] = -1 / len(gradient) / 2
+    answers = np.zeros_like(cls_logits)
+    if impossible is not None:
+        answers = binary_gradient(cls_logits, impossible.reshape(-1)) / 2
+    return *gradients, answers

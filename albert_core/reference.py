@@ -203,15 +203,19 @@ class Reference:
             positions = np.arange(length, dtype=np.int64)[None]
         self._check_range("token_type_ids", segments)
         self._check_range("position_ids", positions)
-        total = (
-            words + self.weights["embeddings.token_type_embeddings.weight"][segments]
-        )
-        if not self.config.is_relative:
-            table = self.weights["embeddings.position_embeddings.weight"]
-            total = total + table[positions]
+        total = self.sum_embeddings(words, segments, positions)
         normed = self.norm(total, "embeddings.LayerNorm")
         stage_inputs = (ids, segments, positions, embeds)
         return self.record("embeddings", "embeddings", stage_inputs, normed)
+
+    def sum_embeddings(self, words: F64, segments: Ints, positions: Ints) -> F64:
+        """Add those of segments and, unless relative, of positions to the words'."""
+        table = self.weights["embeddings.token_type_embeddings.weight"]
+        total = words + table[segments]
+        if not self.config.is_relative:
+            table = self.weights["embeddings.position_embeddings.weight"]
+            total = total + table[positions]
+        return total
 
     def _encode(
         self, embedded: F64, bias: F64 | None, head_mask: ArrayLike | None
@@ -242,20 +246,10 @@ class Reference:
         self, hidden: F64, bias: F64 | None, row: F64 | None, block: str, path: str
     ) -> tuple[F64, F64]:
         module = f"{block}.attention"
-        width = self.config.head_size
-
-        def heads(x: F64) -> F64:
-            return x.reshape(*x.shape[:2], -1, width)
-
-        query = heads(self.dense(hidden, f"{module}.query"))
-        key = heads(self.dense(hidden, f"{module}.key"))
-        value = heads(self.dense(hidden, f"{module}.value"))
-        scores = np.einsum("bqhd,bkhd->bhqk", query, key) / math.sqrt(width)
-        if self.config.is_relative:
-            scores = scores + self._relative(query, key, module)
-        if bias is not None:
-            scores = scores + bias
-        weights = softmax(scores)
+        query = self.heads(hidden, f"{module}.query")
+        key = self.heads(hidden, f"{module}.key")
+        value = self.heads(hidden, f"{module}.value")
+        weights = softmax(self.scores(query, key, bias, module))
         if row is not None:
             weights = weights * row[:, None, None]
         context = np.einsum("bhqk,bkhd->bqhd", weights, value)
@@ -266,13 +260,28 @@ class Reference:
             f"{path}.attention", module, (hidden, bias, row), out
         ), weights
 
+    def heads(self, hidden: F64, layer: str) -> F64:
+        """Project to the heads: [batch, seq, heads, width of a head]."""
+        projected = self.dense(hidden, layer)
+        return projected.reshape(*hidden.shape[:2], -1, self.config.head_size)
+
+    def scores(self, query: F64, key: F64, bias: F64 | None, module: str) -> F64:
+        """How much each token attends to each, before the softmax."""
+        width = self.config.head_size
+        scores = np.einsum("bqhd,bkhd->bhqk", query, key) / math.sqrt(width)
+        if self.config.is_relative:
+            scores = scores + self._relative(query, key, module)
+        return scores if bias is None else scores + bias
+
+    def steps(self, length: int) -> Ints:
+        """The row of the distance table for every pair of positions."""
+        places = np.arange(length, dtype=np.int64)
+        return places[:, None] - places[None] + self.config.max_position_embeddings - 1
+
     def _relative(self, query: F64, key: F64, module: str) -> F64:
         """The position scores of Shaw et al. 2018 and Huang et al. 2020."""
-        length = query.shape[1]
-        places = np.arange(length, dtype=np.int64)
-        steps = places[:, None] - places[None]
         table = self.weights[f"{module}.distance_embedding.weight"]
-        distances = table[steps + self.config.max_position_embeddings - 1]
+        distances = table[self.steps(query.shape[1])]
         scores = np.einsum("bqhd,qkd->bhqk", query, distances)
         if self.config.position_embedding_type == "relative_key_query":
             scores = scores + np.einsum("bkhd,qkd->bhqk", key, distances)

@@ -42,13 +42,28 @@ def default_p_mask(shape: tuple[int, ...], cls_index: Ints, given: Given) -> F64
     return mask
 
 
-def _at(hidden: F64, positions: Ints) -> F64:
+def tokens_at(hidden: F64, positions: Ints) -> F64:
     """The tokens at positions [batch, count]; zeros for one outside the text."""
     found = np.zeros((*positions.shape, hidden.shape[-1]))
     for place, position in np.ndenumerate(positions):
         if 0 <= position < hidden.shape[1]:
             found[place] = hidden[place[0], position]
     return found
+
+
+def cls_and_mask(shape: tuple[int, ...], given: Given) -> tuple[Ints, F64]:
+    """Where [CLS] is, and where an answer cannot be, as given or by default."""
+    first: Ints = np.zeros(shape[0], np.int64)
+    cls_index = given.get("cls_index", first).reshape(-1)
+    mask = given.get("p_mask")
+    if mask is None:
+        mask = default_p_mask(shape, cls_index, given)
+    return cls_index, mask
+
+
+def masked_log_softmax(scores: F64, mask: F64) -> F64:
+    """Log-probabilities of the tokens, almost none where the mask is 1."""
+    return log_softmax(scores * (1 - mask) - losses.MASKED * mask)
 
 
 def _top(logs: F64, count: int) -> tuple[F64, Ints]:
@@ -61,19 +76,11 @@ def beams(
     model: "Reference", hidden: F64, pooled: F64 | None, batch: Any, given: Given
 ) -> dict[str, Any]:
     """With labels the loss, without them the best spans; and answerability."""
-    rows, length = hidden.shape[:2]
-    first: Ints = np.zeros(len(hidden), np.int64)
-    cls_index = given.get("cls_index", first).reshape(-1)
-    mask = given.get("p_mask")
-    if mask is None:
-        mask = default_p_mask((rows, length), cls_index, given)
-
-    def masked(scores: F64, mask: F64) -> F64:
-        return log_softmax(scores * (1 - mask) - losses.MASKED * mask)
-
+    rows = len(hidden)
+    cls_index, mask = cls_and_mask(hidden.shape[:2], given)
     scores = model.dense(hidden, "start_logits.dense")[..., 0]
     scores = model.record("start_logits", "start_logits", (hidden,), scores)
-    start = masked(scores, mask)
+    start = masked_log_softmax(scores, mask)
     labelled = {"start_positions", "end_positions"} <= given.keys()
     fields: dict[str, Any] = {}
     if labelled:
@@ -81,13 +88,14 @@ def beams(
     else:
         fields["start_top_log_probs"], starts = _top(start, model.config.start_n_top)
         fields["start_top_index"] = starts
-    end = masked(_end_scores(model, hidden, _at(hidden, starts)), mask[:, None])
+    end_scores = _end_scores(model, hidden, tokens_at(hidden, starts))
+    end = masked_log_softmax(end_scores, mask[:, None])
     if not labelled:
         logs, places = _top(end, model.config.end_n_top)
         fields["end_top_log_probs"] = logs.reshape(rows, -1)
         fields["end_top_index"] = places.reshape(rows, -1)
     weighed = np.einsum("bs,bsh->bh", np.exp(start), hidden)
-    cls = _at(hidden, cls_index[:, None])[:, 0]
+    cls = tokens_at(hidden, cls_index[:, None])[:, 0]
     fields["cls_logits"] = _answer_class(model, weighed, cls)
     if labelled:
         fields["loss"] = losses.joint_span(
