@@ -20,6 +20,7 @@ logger = logging.getLogger("albert_zoo")
 
 # One name, without a folder, a drive or a scheme before it.
 PLAIN = re.compile(r"[\w.-]+")
+LONGEST_NAME = 255  # bytes; no usual file system has longer ones
 NUMBERED = re.compile(r"-\d{5}-of-\d{5}")
 SIZE = re.compile(r"(\d{1,15}(?:\.\d+)?) ?([KMGT])(i?)B", re.IGNORECASE)
 
@@ -122,7 +123,7 @@ def read_index(index: Path, ending: str) -> tuple[dict[str, str], object]:
         what = f"it points outside its folder: {listed(outside)}"
         raise FormatError("UNSAFE", index, what, "Do not use this checkpoint.")
     others = [home for home in homes.values() if not isinstance(home, str)]
-    others += [text for text in texts if not text.endswith(ending) or text == ending]
+    others += [text for text in texts if not _can_be(text, ending)]
     if others:
         what = f"it points at what is no {ending} file: {listed(others)}"
         raise FormatError("BAD_INDEX", index, what, f"{AGAIN}.")
@@ -130,6 +131,12 @@ def read_index(index: Path, ending: str) -> tuple[dict[str, str], object]:
     if isinstance(metadata, dict):
         total = cast(dict[str, object], metadata).get("total_size")
     return cast(dict[str, str], homes), total
+
+
+def _can_be(name: str, ending: str) -> bool:
+    """Whether a file can have a name, and has it for a file of this format."""
+    fits = len(name.encode()) <= LONGEST_NAME
+    return fits and name.endswith(ending) and name != ending
 
 
 def _beside(index: Path, name: str) -> Path:

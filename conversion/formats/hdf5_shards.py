@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 from typing import Any, cast
 
-from albert_core.errors import FormatError, shown
+from albert_core.errors import FormatError, listed, shown
 from albert_core.file_checks import AGAIN, first_bytes, not_a, refusing
 from albert_core.lazy import Lazy
-from albert_core.sharding import check_links
+from albert_core.sharding import LONGEST_NAME, check_links
 from conversion.formats import hdf5
 
 LARGEST_INDEX = 2**26
@@ -30,7 +30,7 @@ def read(path: Path) -> dict[str, Lazy]:
         raise FormatError(
             "TRUNCATED",
             path,
-            f"beside it there is no {', '.join(missing[:20])}",
+            f"beside it there is no {listed(missing)}",
             "Get all files of the checkpoint.",
         )
     check_links(path, map(path.with_name, files))
@@ -47,7 +47,7 @@ def read(path: Path) -> dict[str, Lazy]:
     for group, where in groups.items():
         other = sorted(where - places.get(group, set()))
         if other:
-            what = f"{other[0]} has {shown(group)}, but it does not say so"
+            what = f"{shown(other[0])} has {shown(group)}, but it does not say so"
             raise FormatError("BAD_HEADER", path, what, f"{AGAIN}.")
     return found
 
@@ -81,7 +81,8 @@ def _plain(path: Path, name: object) -> str:
     """A name of a file beside the index."""
     if not isinstance(name, str):
         raise ValueError(f"it names the file {shown(name)}")
-    if not name.endswith(".h5") or set(name) & set("/\\:\0"):
+    too_long = len(name.encode(errors="replace")) > LONGEST_NAME
+    if too_long or not name.endswith(".h5") or set(name) & set("/\\:\0"):
         raise FormatError(
             "UNSAFE",
             path,

@@ -202,5 +202,6 @@ def _is_committed(path: Path) -> bool:
 
 
 def _damaged(path: Path, problem: Exception) -> FormatError:
-    what = f"tensorstore cannot read it: {shown(str(problem))}"
+    text = str(problem).replace(f"{path.resolve()}/", "")
+    what = f"tensorstore cannot read it: {shown(text)}"
     return FormatError("BAD_HEADER", path, what, f"{AGAIN}.")

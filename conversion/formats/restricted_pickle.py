@@ -16,7 +16,7 @@ from albert_core.errors import FormatError, shown
 from albert_core.file_checks import AGAIN, refusing
 
 LARGEST = 2**24  # bytes of a pickle; what it says of an array takes some hundred
-MOST_STEPS = 1_000_000
+MOST_STEPS = 2**18  # for some ten thousand tensors
 MOST_MARKS = 256  # containers that are begun within each other
 LONGEST_TEXT = 2**20
 LONGEST_LINE = 256  # of the name of a function

@@ -41,6 +41,7 @@ OTHERS = [  # types that are refused where a tensor has them, and harmless elsew
     "torch.storage.TypedStorage",
     *(f"torch.{name}Storage" for name in _STORAGES.split()),
     *(f"torch.{name}" for name in _TYPES.split()),
+    *("torch.per_tensor_affine", "torch.per_channel_affine"),
 ]
 
 
@@ -123,4 +124,5 @@ def functions(path: Path) -> dict[str, Function | None]:
     found["torch._utils._rebuild_tensor"] = _tensor
     found["torch._utils._rebuild_tensor_v2"] = _tensor
     found["torch._utils._rebuild_tensor_v3"] = _tensor_of_kind
+    found["torch._utils._rebuild_qtensor"] = _tensor  # its type is refused by name
     return found

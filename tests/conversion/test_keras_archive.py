@@ -341,9 +341,14 @@ def test_shards(index):
         ({"a/vars": "..\\x_0.weights.h5"}, "UNSAFE", "no HDF5 file beside it"),
         ({"a/vars": "C:x_0.weights.h5"}, "UNSAFE", "no HDF5 file beside it"),
         ({"a/vars": "x.weights.json"}, "UNSAFE", "no HDF5 file beside it"),
+        ({"a/vars": "x" * 300 + ".h5"}, "UNSAFE", "no HDF5 file beside it"),
         ({"a/vars": 3}, "BAD_HEADER", "it names the file 3"),
-        ({"a/vars": ["x_7.weights.h5"]}, "TRUNCATED", "there is no x_7.weights.h5"),
-        ({"b/vars": BOTH}, "BAD_HEADER", "x_0.weights.h5 has 'a/vars', but it"),
+        (
+            {"a/vars": ["x_7.weights.h5"]},
+            "TRUNCATED",
+            "there is no 'x_7.weights.h5'. Get",
+        ),
+        ({"b/vars": BOTH}, "BAD_HEADER", "'x_0.weights.h5' has 'a/vars', but it"),
         ([], "BAD_HEADER", 'it has no table "weight_map"'),
     ],
 )

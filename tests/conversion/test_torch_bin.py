@@ -310,8 +310,8 @@ MINUS = b"J\xff\xff\xff\xff"
         (one(b"X\0\0\x20\0"), "TOO_LARGE", "a text of 2097152 bytes"),
         (one(b"c" + b"a" * 300), "BAD_HEADER", "a name without an end"),
         (one(b"(" * 257), "TOO_LARGE", "256 containers within each other"),
-        (one(b"N\x85" + b"\x85" * 10**6), "TOO_LARGE", "1000000 instructions"),
-        (one(b"q\0" * 10**6), "TOO_LARGE", "1000000 instructions"),
+        (one(b"N\x85" + b"\x85" * 10**6), "TOO_LARGE", "262144 instructions"),
+        (one(b"q\0" * 10**6), "TOO_LARGE", "262144 instructions"),
         (one(b"N" + TEXT + b"K\1s"), "BAD_HEADER", "sets items of a NoneType"),
         (
             HEADS + b"}" + (TEXT + b"Ns") * 2 + b".",
@@ -338,7 +338,7 @@ MINUS = b"J\xff\xff\xff\xff"
             + b"h\1h\0\x85R" * 200
             + b"t.",
             "BAD_HEADER",
-            "over 1000000 values",
+            "over 262144 values",
         ),
         (
             one(tensor(shape=b"(K\5t")),

@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 
 from albert_core import AlbertConfig, CheckpointError, ConfigError, checkpoint
 from albert_core.checkpoint import Checkpoint
-from albert_core.errors import FormatError
+from albert_core.errors import FormatError, shown
 from albert_core.lazy import Stored
 from albert_core.sharding import read_sharded
 from tests.conftest import GOLDEN, tiny, weights
@@ -404,6 +404,7 @@ class TestBadShards:
         "place",
         [
             *("..", "x.bin", "pytorch_model.bin", "x.safetensors.bin", ".safetensors"),
+            "x" * 300 + ".safetensors",
             *(None, 3, ["a"], {"a": 1}),
         ],
     )
@@ -411,8 +412,8 @@ class TestBadShards:
     def test_the_index_points_at_other_kinds(self, place, folder):
         self.index(folder, lambda weight_map: weight_map.update({"pooler.bias": place}))
         assert self.refused(folder, "BAD_INDEX").endswith(
-            f": it points at what is no .safetensors file: {place!r}. Get the file "
-            f"again."
+            f": it points at what is no .safetensors file: {shown(place)}. Get the "
+            f"file again."
         )
 
     @pytest.mark.parametrize(
