@@ -12,7 +12,7 @@ from albert_core import schema
 from albert_core.errors import FormatError
 from conversion.convert import prepare
 from conversion.stores import STORES
-from tests.architecture import formats_page
+from tests.architecture import errors_page, formats_page
 from tests.conftest import tiny, write
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +25,13 @@ OTHERS = {"ELECTRA", "PYTHON", "SIGXCPU"}
 def test_the_page_of_formats_is_that_of_the_tables():
     made = f"{sys.executable} -m tests.architecture.formats_page"
     assert formats_page.PAGE.read_text("utf-8") == formats_page.page(), f"run {made}"
+
+
+def test_the_table_of_bad_inputs_is_that_of_the_tests():
+    made = f"{sys.executable} -m tests.architecture.errors_page"
+    text = errors_page.PAGE.read_text("utf-8")
+    assert len(re.findall(f"{errors_page.BEGIN}|{errors_page.END}", text)) == 2
+    assert errors_page.page(text) == text, f"run {made}"
 
 
 MODELS = {head: (head, {}) for head in schema.HEADS} | {

@@ -29,12 +29,18 @@ ROWS: dict[int, tuple[str, str]] = {
     12: ("places that are backwards, negative, fractions or 1e308", "refused"),
     13: ("a shape too large for any memory, negative, or of booleans", "`BAD_SHAPE`"),
     14: ("a shape that does not fit its bytes", "`BAD_SHAPE`, with both numbers"),
-    15: ("number types that are not known, such as `F4`", "`BAD_DTYPE`, and those known"),
+    15: (
+        "number types that are not known, such as `F4`",
+        "`BAD_DTYPE`, and those known",
+    ),
     16: (
         "arrays without a number or an axis",
         "read; where a weight should be, an error that names both shapes",
     ),
-    17: ("a million tiny arrays", "`TOO_LARGE`, before the header is parsed"),
+    17: (
+        "a million tiny arrays",
+        "`HEADER_TOO_LARGE` or `TOO_LARGE`, before the header is parsed",
+    ),
     18: (
         "names of `..`, NUL, line feeds, escapes, a megabyte",
         "data like any other; never a path, never printed as they are",
@@ -45,7 +51,7 @@ ROWS: dict[int, tuple[str, str]] = {
         "`UNSAFE`; nothing of it is opened",
     ),
     20: (
-        "a file of several that is a link out of the folder, a pipe, a device, a folder",
+        "a file of several that is a link out of the folder, a pipe, device or folder",
         "`UNSAFE` or `NOT_A_CHECKPOINT`; links as in a cache of the hub are followed",
     ),
     21: ("an index of files that are not there", "`MISSING_SHARD`, and all of them"),
@@ -85,8 +91,8 @@ ROWS: dict[int, tuple[str, str]] = {
     ),
     35: ("TorchScript in a `.bin`", "`UNSUPPORTED`"),
     36: (
-        "zip files that are encrypted, lie about sizes, have a wrong checksum, a member "
-        "twice, or `../` in a name",
+        "zip files that are encrypted, lie about sizes, or have a wrong checksum, a "
+        "member twice, or `../` in a name",
         "refused, each by a message of its own",
     ),
     37: (
@@ -109,7 +115,10 @@ ROWS: dict[int, tuple[str, str]] = {
         "HDF5 that crashes the library",
         "`READER_CRASHED`: it works in a process of its own",
     ),
-    47: ("`tf_model.h5` with code in its configuration", "the weights are read, no code"),
+    47: (
+        "`tf_model.h5` with code in its configuration",
+        "the weights are read, no code",
+    ),
     48: ("HDF5 whose lists of names are cut in pieces", "read"),
     49: (
         "`.keras` whose configuration names modules and classes",
@@ -122,7 +131,7 @@ ROWS: dict[int, tuple[str, str]] = {
     51: ("an index of Keras's with `../`", "`UNSAFE`"),
     # Flax, TensorFlow and Orbax
     52: (
-        "msgpack that announces 2^32 values, is 100,000 deep, or has types that are none",
+        "msgpack that announces 2^32 values, is 100,000 deep, or has types of no array",
         "refused before memory is taken",
     ),
     53: ("an array of Flax in chunks that are not all there", "`BAD_SHAPE`"),
@@ -135,7 +144,7 @@ ROWS: dict[int, tuple[str, str]] = {
         "`TRUNCATED`, `CHECKSUM`, `UNSUPPORTED` or `BAD_HEADER`",
     ),
     56: (
-        "entries in it of files that are not, places outside, texts of any size, slices",
+        "entries in it of missing files, places outside, texts of any size, slices",
         "refused; texts are left alone; slices are put together",
     ),
     57: (
@@ -172,8 +181,8 @@ ROWS: dict[int, tuple[str, str]] = {
     ),
     66: (
         "a square matrix that is transposed",
-        "no reader can see it: the tables of layouts and `albert-zoo parity` prove that "
-        "we turn none",
+        "no reader can see it; tests of the layouts and `albert-zoo parity` prove "
+        "that none is turned here",
     ),
     67: (
         "NaN, infinity, -0 and the smallest numbers",
@@ -189,8 +198,8 @@ ROWS: dict[int, tuple[str, str]] = {
     ),
     # The machine
     70: (
-        "a target that is there, the source itself, a link, not to be written, or of too "
-        "long a name",
+        "a target that is there, the source itself, a link, not to be written, or of "
+        "too long a name",
         "exit code 2 or 5; nothing is touched",
     ),
     71: ("a disk that is full, at any moment", "exit code 5; the old target is intact"),
