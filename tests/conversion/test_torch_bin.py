@@ -636,7 +636,7 @@ STEPS += [bytes([code]) for code in b"()]}NRbstuaeQ\x85\x86\x88\x94"]
 def test_any_file(choice, samples, path):
     new, old, files = samples
     match choice.draw(
-        st.sampled_from(["zip", "directory", "stream", "pickle", "bytes"])
+        st.sampled_from(["zip", "directory", "stream", "pickle", "program", "bytes"])
     ):
         case "zip":
             path.write_bytes(choice.draw(changed(new)))
