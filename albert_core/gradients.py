@@ -33,7 +33,9 @@ class Gradients:
     stages: dict[str, F64]
 
 
-def gradients(reference: Reference, **inputs: Any) -> Gradients:
+def gradients(
+    reference: Reference, backward: type[Backward] = Backward, /, **inputs: Any
+) -> Gradients:
     """Run a reference model forward and backward.
 
     As in PyTorch the row of padding in the word embeddings learns nothing from being
@@ -41,6 +43,7 @@ def gradients(reference: Reference, **inputs: Any) -> Gradients:
 
     Args:
         reference: The model.
+        backward: What goes back through it.
         inputs: The arguments of its call, with all labels that its loss needs.
 
     Raises:
@@ -61,7 +64,7 @@ def gradients(reference: Reference, **inputs: Any) -> Gradients:
     """
     _check_labels(reference.head, inputs)
     output = reference(**inputs)
-    back = Backward(reference)
+    back = backward(reference)
     given = {k: np.asarray(v) for k, v in inputs.items() if v is not None}
     _, head = HEADS[reference.head]
     back.encode(*head(back, output, given))

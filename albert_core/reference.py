@@ -144,7 +144,7 @@ class Reference:
         hidden, states, attentions = self._encode(embedded, bias, head_mask)
         pooled = None
         if self.pools:
-            pooled = np.tanh(self.dense(hidden[:, 0], "pooler"))
+            pooled = self.pool(hidden)
             self.record("pooler", "", (hidden,), pooled)
         targets = {
             "labels": labels,
@@ -178,6 +178,10 @@ class Reference:
         variance = (centred**2).mean(-1, keepdims=True)
         scaled = centred / np.sqrt(variance + self.config.layer_norm_eps)
         return scaled * self.weights[f"{layer}.weight"] + self.weights[f"{layer}.bias"]
+
+    def pool(self, hidden: F64) -> F64:
+        """What stands for the whole text."""
+        return np.tanh(self.dense(hidden[:, 0], "pooler"))
 
     def _words(self, ids: Ints | None, embeds: ArrayLike | None) -> F64:
         if ids is None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-OK, CHECK_FAILED, USAGE, BAD_INPUT, MISSING, ENVIRONMENT = range(6)
+OK, CHECK_FAILED, USAGE, BAD_INPUT, MISSING, ENVIRONMENT, INCONCLUSIVE = range(7)
 
 FRAMEWORKS = ("torch", "tf", "flax")
 

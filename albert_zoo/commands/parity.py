@@ -3,36 +3,43 @@
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import click
 
 from albert_core.errors import MissingPackageError
-from albert_zoo.console import (
-    CHECK_FAILED,
-    FRAMEWORKS,
-    OK,
-    Choices,
-    Progress,
-    print_result,
+from albert_zoo.commands.default_group import DefaultGroup
+from albert_zoo.commands.parity_options import (
+    frameworks_option,
+    levels_option,
+    modes_option,
+    texts_option,
 )
+from albert_zoo.console import Progress, print_result
 
-DTYPES = ("float64", "float32")
+
+@click.group(cls=DefaultGroup, default="prove")
+def parity() -> None:
+    """Prove that the frameworks compute the same numbers from a checkpoint."""
 
 
-@click.command()
+@parity.command("prove", hidden=True)
 @click.argument("checkpoint", required=False)
+@frameworks_option
+@modes_option
+@levels_option
+@texts_option
 @click.option(
-    "--frameworks",
-    type=Choices(FRAMEWORKS),
-    help="Those to compare; by default every one that is installed.",
+    "--budget-scale",
+    "scale",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Multiply every budget; the report says so.",
 )
 @click.option(
-    "--dtype",
-    "dtypes",
-    type=Choices(DTYPES),
-    default=",".join(DTYPES),
-    show_default=True,
-    help="Number types to compute in.",
+    "--device",
+    help="Where to compute, such as cpu or cuda:1; by default each framework's choice.",
 )
 @click.option(
     "--json",
@@ -40,38 +47,54 @@ DTYPES = ("float64", "float32")
     type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
     help="Write all figures to this file; - prints them in place of the table.",
 )
-def parity(
+def prove(
     checkpoint: str | None,
     frameworks: tuple[str, ...] | None,
-    dtypes: tuple[str, ...],
     json_file: Path | None,
+    texts: Path | None,
+    **options: Any,
 ) -> None:
     """Prove that the frameworks compute the same numbers from a checkpoint.
 
-    CHECKPOINT is a directory with config.json and model.safetensors, or a hub name;
-    without it a small one is made. Every framework runs it on inputs that can see
-    faults, and is judged by a NumPy float64 reference.
+    CHECKPOINT is a checkpoint of any format, or a hub name; without it a small one is
+    made. Every framework runs it on inputs that can see faults, and is judged, level by
+    level, by a NumPy float64 reference.
 
     \b
     Examples:
       albert-zoo parity
       albert-zoo parity my-albert --frameworks torch,flax --dtype float32
+      albert-zoo parity my-albert --level free,gradients --budget-scale 2
     """  # noqa: D301  (click reads the backspace)
-    from albert_zoo import backends
     from albert_zoo.parity import proof, report
+    from albert_zoo.parity.inputs import maker
+    from albert_zoo.parity.sample import write_sample
 
-    if frameworks is None:
-        known = backends.BACKENDS.values()
-        frameworks = tuple(b.name for b in known if backends.is_installed(b))
-    if not frameworks:
+    frameworks = frameworks or installed()
+    with tempfile.TemporaryDirectory() as folder:
+        path = checkpoint or str(write_sample(Path(folder) / "sample"))
+        make = maker(path, texts)
+        steps = proof.steps(frameworks, options["modes"], options["levels"])
+        with Progress(steps) as step:
+            result = proof.prove(path, frameworks, progress=step, make=make, **options)
+    result.checkpoint = checkpoint or "a small sample"
+    print_result(result.to_dict(), json_file, lambda to: report.show(result, to))
+    sys.exit(result.exit_code)
+
+
+def installed() -> tuple[str, ...]:
+    """The frameworks that are there.
+
+    Raises:
+        MissingPackageError: None is.
+    """
+    from albert_zoo import backends
+
+    known = backends.BACKENDS.values()
+    found = tuple(b.name for b in known if backends.is_installed(b))
+    if not found:
         raise MissingPackageError(
             "There is no framework to compare. Install one or more: "
             "pip install 'albert-zoo[all]', or [torch], [tf], [flax]."
         )
-    with tempfile.TemporaryDirectory() as folder:
-        path = checkpoint or str(proof.write_sample(Path(folder) / "sample"))
-        with Progress(proof.steps(frameworks, dtypes)) as step:
-            result = proof.prove(path, frameworks, dtypes, step)
-    result.checkpoint = checkpoint or "a small sample"
-    print_result(result.to_dict(), json_file, lambda to: report.show(result, to))
-    sys.exit(OK if result.passed else CHECK_FAILED)
+    return found

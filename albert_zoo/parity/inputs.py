@@ -1,12 +1,16 @@
 """Inputs that can see faults: each row of the batches is there for a reason."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from albert_core.config import AlbertConfig
+from albert_core.errors import InputError
+from conversion.checkpoint import resolved
 
 Inputs = dict[str, NDArray[Any]]
 
@@ -15,7 +19,43 @@ CHOICES = 2
 SEED = 20_260_101
 
 
-def batches(config: AlbertConfig, head: str) -> Mapping[str, Inputs]:
+MOST_TEXTS = 64  # of a user's
+
+
+def maker(
+    checkpoint: str | Path, texts: Path | None
+) -> Callable[[AlbertConfig, str], Mapping[str, Inputs]]:
+    """What makes the batches, with a user's texts among them.
+
+    Args:
+        checkpoint: Where the tokenizer is.
+        texts: A file with a text on every line, or None.
+
+    Raises:
+        InputError: There is no text in the file, or too many are.
+        TokenizerError: There is no tokenizer.
+    """
+    if texts is None:
+        return batches
+    from albert_core.tokenization import load_tokenizer
+
+    lines = texts.read_text("utf-8", errors="replace").splitlines()
+    lines = [line for line in lines if line.strip()]
+    if not 0 < len(lines) <= MOST_TEXTS:
+        raise InputError(
+            f"{texts} holds {len(lines)} texts, and 1 to {MOST_TEXTS} are expected, "
+            f"one on a line. Give another file, or leave --texts out."
+        )
+    tokenizer = load_tokenizer(resolved(checkpoint))
+    return partial(batches, texts=lines, tokenizer=tokenizer)
+
+
+def batches(
+    config: AlbertConfig,
+    head: str,
+    texts: Sequence[str] = (),
+    tokenizer: Any = None,
+) -> Mapping[str, Inputs]:
     """Make the batches of a parity run, the same at every run.
 
     - rows: a full row with both segments; right and left padding, which a mask that is
@@ -23,12 +63,15 @@ def batches(config: AlbertConfig, head: str) -> Mapping[str, Inputs]:
       tell tokens apart; the special tokens; and a row of padding only.
     - single: one row of one token.
     - longest: one row as long as the model takes, for the last positions.
+    - texts: the user's.
     - beams: what a head that searches finds when there are no labels: the rows that
       have a text, and no mask but its own.
 
     Args:
         config: Of the model; ids stay inside its tables.
         head: The key of `schema.HEADS`; it decides shapes and labels.
+        texts: A user's, to be compared on besides.
+        tokenizer: What makes tokens of them.
     """
     stream = np.random.default_rng(SEED)
     longest = config.max_position_embeddings
@@ -37,12 +80,34 @@ def batches(config: AlbertConfig, head: str) -> Mapping[str, Inputs]:
         "single": _plain(config, 1, 1, stream),
         "longest": _plain(config, 1, longest, stream),
     }
+    if texts:
+        made["texts"] = _tokens(texts, tokenizer, longest)
     given = {
         name: _labelled(batch, config, head, stream) for name, batch in made.items()
     }
     if head == "ForQuestionAnsweringBeam":
         given["beams"] = {name: x[:5] for name, x in made["rows"].items()}
     return given
+
+
+def batch(config: AlbertConfig, head: str, rows: int, length: int) -> Inputs:
+    """Rows of tokens without padding, with labels where the head has a loss."""
+    stream = np.random.default_rng(SEED)
+    return _labelled(_plain(config, rows, length, stream), config, head, stream)
+
+
+def _tokens(texts: Sequence[str], tokenizer: Any, longest: int) -> Inputs:
+    made = tokenizer(
+        list(texts),
+        padding=True,
+        truncation=True,
+        max_length=longest,
+        return_tensors="np",
+        return_token_type_ids=True,
+        return_attention_mask=True,
+    )
+    names = ("input_ids", "attention_mask", "token_type_ids")
+    return {name: np.asarray(made[name], np.int32) for name in names}
 
 
 def _plain(

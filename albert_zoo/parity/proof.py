@@ -1,138 +1,122 @@
 """The proof: every framework and number type against the NumPy reference."""
 
+import hashlib
+import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from albert_core import checkpoint as canonical
-from albert_core import loading, schema
-from albert_core.config import AlbertConfig
-from albert_core.errors import CheckpointError
-from albert_core.initial import initial_value
-from albert_core.reference import Reference
+from albert_core.errors import AlbertError
+from albert_core.schema import base_name
 from albert_zoo import backends
-from albert_zoo.parity import budgets
+from albert_zoo.console import CHECK_FAILED, INCONCLUSIVE, OK
+from albert_zoo.parity import budgets, checks, probes
+from albert_zoo.parity.case import Case, open_case
+from albert_zoo.parity.checks import Check, Run, worst
+from albert_zoo.parity.diagnosis import causes, first_divergence
 from albert_zoo.parity.inputs import Inputs, batches
-from albert_zoo.parity.measure import Difference, compare
-from conversion.pretrained import open_pretrained
+from albert_zoo.parity.levels import Levels
+from albert_zoo.parity.tokens import compare_tokenizers
+from conversion import hashing
 
-PASS, FAIL, NONFINITE = "PASS", "FAIL", "NONFINITE"
-
-
-@dataclass
-class Row:
-    """One framework in one number type.
-
-    Attributes:
-        framework: A key of `backends.BACKENDS`.
-        dtype: What it computed in.
-        budget: The largest relative error that passes.
-        differences: One for each output.
-        versions: Of the framework's packages.
-        switches: What decided its precision.
-    """
-
-    framework: str
-    dtype: str
-    budget: float
-    differences: list[Difference]
-    versions: dict[str, str] = field(default_factory=dict[str, str])
-    switches: dict[str, str] = field(default_factory=dict[str, str])
-
-    @property
-    def worst(self) -> Difference:
-        """The output with the largest relative error; a NaN is larger than any."""
-        return max(
-            self.differences,
-            key=lambda d: np.inf if np.isnan(d.relative) else d.relative,
-        )
-
-    @property
-    def largest(self) -> float:
-        """The largest absolute difference."""
-        return float(np.max([d.largest for d in self.differences]))
-
-    @property
-    def decided(self) -> int:
-        """Rows of scores whose largest entry is clear."""
-        return sum(d.decided for d in self.differences)
-
-    @property
-    def agreeing(self) -> int:
-        """Those of them in which the framework chooses the same."""
-        return sum(d.agreeing for d in self.differences)
-
-    @property
-    def verdict(self) -> str:
-        """PASS, FAIL or NONFINITE; no comparison at all is no pass."""
-        if not all(d.finite for d in self.differences):
-            return NONFINITE
-        within = bool(self.differences) and self.worst.relative <= self.budget
-        return PASS if within and self.agreeing == self.decided else FAIL
-
-    def to_dict(self) -> dict[str, Any]:
-        """All of it, ready for JSON."""
-        return {
-            "framework": self.framework,
-            "dtype": self.dtype,
-            "verdict": self.verdict,
-            "budget": self.budget,
-            "relative_error": self.worst.relative,
-            "worst_output": self.worst.output,
-            "max_abs_error": self.largest,
-            "argmax_agreeing": self.agreeing,
-            "argmax_decided": self.decided,
-            "versions": self.versions,
-            "switches": self.switches,
-            "outputs": [asdict(difference) for difference in self.differences],
-        }
+LEVELS = tuple(checks.LEVELS)
+Progress = Callable[[str], None]
 
 
 @dataclass
 class Proof:
-    """All rows about one checkpoint.
+    """All that was found out about one checkpoint.
 
     Attributes:
         checkpoint: Where it is.
         head: What it is, a key of `schema.HEADS`.
-        rows: One for each framework and number type.
+        weights: The canonical SHA-256 of its weights.
+        inputs: A SHA-256 of what it was run on.
+        scale: What all budgets were multiplied with.
+        checks: Those that no framework takes part in.
+        runs: One for each framework and number type.
+        environment: Where it was done.
+        config: The fields of its configuration.
     """
 
     checkpoint: str
     head: str
-    rows: list[Row]
+    weights: str
+    inputs: str
+    scale: float
+    checks: list[Check]
+    runs: list[Run]
+    environment: dict[str, str] = field(default_factory=dict[str, str])
+    config: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def verdict(self) -> str:
+        """The worst of all, where a run without a single pass is no pass."""
+        found = worst(self.checks)
+        verdicts = [*([] if found == checks.SKIPPED else [found])]
+        verdicts += [
+            checks.ERROR if run.verdict == checks.SKIPPED else run.verdict
+            for run in self.runs
+        ]
+        if not self.runs:
+            return checks.ERROR
+        return next(verdict for verdict in checks.VERDICTS if verdict in verdicts)
 
     @property
     def passed(self) -> bool:
-        """Whether there are rows and every one of them passed."""
-        return bool(self.rows) and all(row.verdict == PASS for row in self.rows)
+        """Whether there are runs, and all of them passed."""
+        return self.verdict == checks.PASS
+
+    @property
+    def exit_code(self) -> int:
+        """What the command ends with."""
+        if self.verdict in checks.FAILED:
+            return CHECK_FAILED
+        return OK if self.passed else INCONCLUSIVE
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, ready for JSON."""
         return {
             "checkpoint": self.checkpoint,
             "class": f"Albert{self.head}",
+            "config": self.config,
+            "verdict": self.verdict,
             "passed": self.passed,
-            "rows": [row.to_dict() for row in self.rows],
+            "weights_sha256": self.weights,
+            "inputs_sha256": self.inputs,
+            "budget_table": budgets.VERSION,
+            "budget_scale": self.scale,
+            "environment": self.environment,
+            "checks": [check.to_dict() for check in self.checks],
+            "runs": [run.to_dict() for run in self.runs],
         }
 
 
 def prove(
     path: str | Path,
     frameworks: Sequence[str],
-    dtypes: Sequence[str],
-    progress: Callable[[str], None] = lambda step: None,
+    modes: Sequence[str] = ("float64", "float32"),
+    levels: Sequence[str] = LEVELS,
+    scale: float = 1.0,
+    progress: Progress = lambda step: None,
+    device: Any = None,
+    make: Callable[[Any, str], Mapping[str, Inputs]] = batches,
 ) -> Proof:
     """Compare frameworks with the reference on one checkpoint.
 
     Args:
-        path: A canonical checkpoint, or a hub name.
+        path: A checkpoint of any format, or a hub name.
         frameworks: Keys of `backends.BACKENDS`.
-        dtypes: "float64", "float32".
+        modes: Keys of `budgets.MODES`.
+        levels: Keys of `checks.LEVELS`.
+        scale: What all budgets are multiplied with; the proof says so.
         progress: Told what comes next.
+        device: A `device_map` for all frameworks; each one's own choice if not given.
+        make: Makes the inputs of configuration and head.
 
     Raises:
         AlbertError: The checkpoint cannot be used.
@@ -141,91 +125,104 @@ def prove(
     for name in frameworks:
         progress(f"start {name}")
         backends.require(backends.BACKENDS[name])
-    config, stored = open_pretrained(path, None, {})
-    head = schema.guess_head(list(stored), config.architectures)
-    names = {schema.base_name(name) for name in stored}
-    pools = schema.HEADS[head].pools
-    options: dict[str, Any] = {}
-    if head == schema.BASE and "pooler.weight" not in names:
-        pools, options = False, {"add_pooling_layer": False}
-    given = batches(config, head)
     progress("compute the reference")
-    expected = _reference(config, stored, head, pools, given)
-    rows: list[Row] = []
-    for name, dtype in _pairs(frameworks, dtypes):
-        progress(f"run {name} in {dtype}")
-        backend = backends.BACKENDS[name]
-        run = backend.load(stored.directory, head, dtype, **options)
-        found = {batch: run(_as(inputs, dtype)) for batch, inputs in given.items()}
-        differences = compare(found, expected)
-        blocks = config.num_hidden_layers * config.inner_group_num
-        budget = budgets.relative_error(dtype, blocks)
-        row = Row(name, dtype, budget, differences)
-        row.versions = backends.versions(backend)
-        row.switches = backend.switches()
-        rows.append(row)
-    return Proof(str(path), head, rows)
-
-
-def steps(frameworks: Sequence[str], dtypes: Sequence[str]) -> int:
-    """How often `prove` tells its progress."""
-    return len(frameworks) * (1 + len(dtypes)) + 1
-
-
-def _pairs(first: Sequence[str], second: Sequence[str]) -> Iterator[tuple[str, str]]:
-    return ((a, b) for a in first for b in second)
-
-
-def _as(inputs: Inputs, dtype: str) -> Inputs:
-    """Labels that are numbers, in the type that the model computes in."""
-    return {k: v.astype(dtype) if v.dtype.kind == "f" else v for k, v in inputs.items()}
-
-
-def _reference(
-    config: AlbertConfig,
-    stored: canonical.Checkpoint,
-    head: str,
-    pools: bool,
-    given: Mapping[str, Inputs],
-) -> dict[str, backends.Arrays]:
-    wanted = {p.name: p.shape for p in schema.parameters(config, head, pools)}
-    found = loading.match(wanted, stored, f"Albert{head}")
-    if found.missing:
-        raise CheckpointError(
-            f"{stored.directory} lacks weights of Albert{head}, so there is nothing to "
-            f"compare: {', '.join(found.missing)}. Train the head first."
-        )
-    weights = {name: stored[source] for name, source in found.sources.items()}
-    model = Reference(config, weights, head, pools)
-    return {
-        name: backends.flatten(model(**inputs), np.asarray)
-        for name, inputs in given.items()
-    }
-
-
-def write_sample(directory: Path) -> Path:
-    """Write the small checkpoint that a run without a path is about.
-
-    Its weights are random but not special: no bias is 0 and no scale is 1, so that none
-    of them can be forgotten unseen.
-    """
-    config = AlbertConfig(
-        vocab_size=320,
-        embedding_size=16,
-        hidden_size=48,
-        num_hidden_layers=6,
-        num_hidden_groups=2,
-        inner_group_num=2,
-        num_attention_heads=4,
-        intermediate_size=96,
-        max_position_embeddings=64,
-        architectures=["AlbertForPreTraining"],
+    case = open_case(path, make)
+    proof = Proof(
+        str(path),
+        case.head,
+        weights_digest(case),
+        inputs_digest(case),
+        scale,
+        [],
+        [],
+        environment(),
     )
-    stream = np.random.default_rng(0)
-    arrays = {
-        p.name: initial_value(p, 0.08, 0)
-        + stream.normal(0, 0.05, p.shape).astype(np.float32)
-        for p in schema.parameters(config, "ForPreTraining")
+    proof.config = case.config.to_dict()
+    if "tokens" in levels:
+        proof.checks += compare_tokenizers(case.directory)
+    for name, mode in ((name, mode) for name in frameworks for mode in modes):
+        proof.runs.append(examine(case, name, mode, levels, scale, progress, device))
+    return proof
+
+
+def examine(
+    case: Case,
+    framework: str,
+    mode: str,
+    levels: Sequence[str] = LEVELS,
+    scale: float = 1.0,
+    progress: Progress = lambda step: None,
+    device: Any = None,
+) -> Run:
+    """Look at one framework in one number type; see `prove`."""
+    backend = backends.BACKENDS[framework]
+    options = case.options if device is None else {**case.options, "device_map": device}
+    run = Run(framework, mode, [], backends.versions(backend))
+    try:
+        probe = probes.load(framework, case.directory, case.head, mode, **options)
+    except AlbertError:
+        raise
+    except Exception as problem:  # any framework's own
+        why = f"{type(problem).__name__}: {problem}"
+        run.checks.append(Check(levels[0], "", checks.ERROR, why[:500]))
+        return run
+    run.switches = probe.switches()
+    look(Levels(case, probe, mode, scale), run, levels, progress)
+    return run
+
+
+def look(
+    judge: Levels,
+    run: Run,
+    levels: Sequence[str] = LEVELS,
+    progress: Progress = lambda step: None,
+) -> None:
+    """Put what a judge says of some levels into a run, and why it differs."""
+    for level in levels:
+        if level != "tokens":
+            progress(f"{run.framework}, {run.mode}: {level}")
+            run.checks += judge.run(level)
+    run.first = first_divergence(run, judge.case)
+    if run.verdict in (*checks.FAILED, checks.NONDETERMINISTIC):
+        progress(f"{run.framework}, {run.mode}: look for the cause")
+        run.causes = causes(judge.case, judge.probe, run)
+
+
+def steps(
+    frameworks: Sequence[str], modes: Sequence[str], levels: Sequence[str]
+) -> int:
+    """How often `prove` tells its progress, if all is well."""
+    each = len([level for level in levels if level != "tokens"])
+    return len(frameworks) * (1 + len(modes) * each) + 1
+
+
+def weights_digest(case: Case) -> str:
+    """The canonical SHA-256 of the weights."""
+    found = {base_name(k): hashing.digest(x) for k, x in case.weights.items()}
+    return hashing.whole(found)
+
+
+def inputs_digest(case: Case) -> str:
+    """A SHA-256 of what all models are run on."""
+    found = hashlib.sha256()
+    for batch, name, array in _arrays(case):
+        found.update(f"{batch} {name} {array.dtype} {array.shape}\n".encode())
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
+
+
+def _arrays(case: Case) -> Iterator[tuple[str, str, Any]]:
+    for batch, inputs in sorted(case.batches.items()):
+        for name, array in sorted(inputs.items()):
+            yield batch, name, array
+
+
+def environment() -> dict[str, str]:
+    """The machine and the packages that the reference ran with."""
+    return {
+        "python": platform.python_version(),
+        "system": platform.platform(terse=True),
+        "machine": platform.machine(),
+        "numpy": np.__version__,
+        "albert-zoo": version("albert-zoo"),
     }
-    canonical.save(directory, config, arrays)
-    return directory

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from math import sqrt
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from albert_torch import (
     AlbertModel,
     BaseModelOutputWithPooling,
 )
-from albert_zoo.parity.budgets import STRUCTURE, UNIT, relative_error
+from albert_zoo.parity.budgets import FLOOR, MODES, STRUCTURE, budget
 from tests.backends.torch_models import batch, build, same
 from tests.backends.torch_traced import WAYS
 
@@ -70,10 +71,10 @@ def test_half_precision_is_close_also_for_rows_of_padding(
     with torch.set_grad_enabled(tracked):  # which chooses the kernel
         found = model.to(dtype)(**padded_rows())[0]
     assert found.dtype == dtype
-    budget = relative_error(str(dtype).removeprefix("torch."), blocks=4)
+    most = budget(str(dtype).removeprefix("torch."), gain=FLOOR * sqrt(4 + 2))
     for row in range(4):
         error = (found[row] - exact[row]).norm()
-        assert error <= budget * exact[row].norm(), row
+        assert error <= most * exact[row].norm(), row
 
 
 def test_autocast_keeps_rows_of_padding_finite():
@@ -83,9 +84,9 @@ def test_autocast_keeps_rows_of_padding_finite():
     with torch.autocast("cpu", torch.bfloat16):
         found = model(**inputs)
     assert found.logits.dtype == torch.bfloat16
-    budget = relative_error("bfloat16", blocks=12)
-    assert (found.logits - exact.logits).norm() <= budget * exact.logits.norm()
-    assert abs(found.loss - exact.loss) <= budget * exact.loss
+    most = budget("bfloat16", gain=FLOOR * sqrt(12 + 2))
+    assert (found.logits - exact.logits).norm() <= most * exact.logits.norm()
+    assert abs(found.loss - exact.loss) <= most * exact.loss
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +105,7 @@ def traced():
 def test_compiled_and_exported_models_compute_the_same(way, traced):
     gaps, errors = traced
     assert way in gaps, errors[-3000:]
-    assert gaps[way] <= 16 * UNIT["float32"]
+    assert gaps[way] <= 16 * MODES["float32"].unit
 
 
 def test_outputs_pass_through_pytrees():
@@ -140,7 +141,7 @@ def test_gradient_checkpointing_gives_the_same_gradients(implementation, dropout
         gradients.append({n: p.grad.clone() for n, p in model.named_parameters()})
     assert same(losses[1], losses[0])
     for name, gradient in gradients[0].items():
-        assert same(gradients[1][name], gradient, 16 * UNIT["float32"]), name
+        assert same(gradients[1][name], gradient, 16 * MODES["float32"].unit), name
 
 
 def kept_for_backward(model):

@@ -39,7 +39,7 @@ def call(monkeypatch, capsys):
 def test_a_sample_is_proved_in_every_framework():
     result = run("parity")
     assert result.returncode == 0, result.stderr
-    assert result.stdout.count("PASS") == 6
+    assert result.stdout.count("PASS    │\n") == 6
     for title in ("PyTorch", "TensorFlow", "JAX"):
         assert result.stdout.count(title) == 2
     assert result.stderr == ""
@@ -59,13 +59,18 @@ def test_checkpoints_of_hugging_face_are_proved(call, case):
     result = json.loads(out)
     assert code == 0, (result, err)
     assert result["class"] == f"Albert{case.split('-')[-1]}"
-    rows = {(row["framework"], row["dtype"]) for row in result["rows"]}
-    assert rows == {(f, d) for f in FRAMEWORKS for d in ("float64", "float32")}
-    for row in result["rows"]:
-        assert row["verdict"] == "PASS"
-        assert row["relative_error"] <= row["budget"]
-        names = {output["output"] for output in row["outputs"]}
-        assert {"hidden_states.0", "attentions.0"} <= names
+    runs = {(run["framework"], run["dtype"]) for run in result["runs"]}
+    assert runs == {(f, d) for f in FRAMEWORKS for d in ("float64", "float32")}
+    for run in result["runs"]:
+        assert run["verdict"] == "PASS"
+        assert run["first_divergence"] == ""
+        places = {(check["level"], check["place"]) for check in run["checks"]}
+        assert {("free", "hidden_states.0"), ("forced", "embeddings")} <= places
+        for check in run["checks"]:
+            measured = check["metrics"] is not None
+            assert measured == (check["budget"] is not None)
+            if measured:
+                assert check["metrics"]["relative"] <= check["budget"]
 
 
 def test_json_goes_to_a_file_beside_the_table(call, tmp_path):
@@ -75,10 +80,10 @@ def test_json_goes_to_a_file_beside_the_table(call, tmp_path):
     code, out, _ = call("parity", case, *arguments)
     assert code == 0
     assert "verdict" in out
-    (row,) = json.loads(file.read_text())["rows"]
-    assert (row["framework"], row["dtype"]) == ("torch", "float64")
-    assert row["versions"]["torch"]
-    assert row["switches"] == {"float32_matmul_precision": "highest"}
+    (run,) = json.loads(file.read_text())["runs"]
+    assert (run["framework"], run["dtype"]) == ("torch", "float64")
+    assert run["versions"]["torch"]
+    assert run["switches"] == {"device": "cpu", "float32_matmul_precision": "highest"}
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
@@ -89,9 +94,9 @@ def test_a_fault_in_one_framework_fails_the_check(call, framework, monkeypatch):
     code, out, _ = call("parity", GOLDEN / "plain-Model", "--json", "-")
     assert code == console.CHECK_FAILED
     failed = {
-        (row["framework"], row["dtype"])
-        for row in json.loads(out)["rows"]
-        if row["verdict"] != "PASS"
+        (run["framework"], run["dtype"])
+        for run in json.loads(out)["runs"]
+        if run["verdict"] != "PASS"
     }
     assert failed == {(framework, "float64")}  # in float32 it looks like rounding
 
@@ -102,7 +107,7 @@ def test_nan_is_no_pass(call, tmp_path):
     checkpoint.save(tmp_path, config, arrays)
     code, out, _ = call("parity", tmp_path, "--frameworks", "torch")
     assert code == console.CHECK_FAILED
-    assert out.count("NONFINITE") == 2
+    assert out.count(" NONFINITE │\n") == 2
 
 
 def test_no_framework_stands_for_another(call, make_checkpoint):
@@ -189,7 +194,7 @@ def test_one_framework_is_enough():
     """With torch alone there is one row a number type, and no complaint."""
     result = run("parity", blocked=["tensorflow", "keras", "jax", "flax"])
     assert result.returncode == 0, result.stderr
-    assert result.stdout.count("PASS") == 2
+    assert result.stdout.count("PASS    │\n") == 2
 
 
 def test_a_folder_that_is_not_there_is_5(call, tmp_path):
@@ -200,7 +205,7 @@ def test_a_folder_that_is_not_there_is_5(call, tmp_path):
 
 
 def test_hugging_face_reads_what_is_proved(tmp_path):
-    from albert_zoo.parity.proof import write_sample
+    from albert_zoo.parity.sample import write_sample
 
     path = write_sample(tmp_path)
     assert AlbertConfig.from_pretrained(path).num_hidden_groups == 2

@@ -7,10 +7,10 @@ from albert_core import AlbertConfig
 from albert_core.gradients import gradients
 from albert_core.reference import Reference
 from albert_core.schema import HEADS
+from albert_zoo.parity import probes
 from albert_zoo.parity.budgets import GRADIENT_FLOOR, STRUCTURE
 from albert_zoo.parity.inputs import batches
 from tests.conftest import FRAMEWORKS, weights
-from tests.parity.frameworks import KINDS
 
 # Two groups of two blocks, each called once: deeper, the gradients fade.
 SHALLOW = {"num_hidden_layers": 2}
@@ -45,7 +45,7 @@ def test_every_gradient_is_the_reference_s(case, make_checkpoint):
     reference = Reference(config, weights(config, head), head)
     expected = gradients(reference, **inputs)
     for framework in FRAMEWORKS:
-        loss, found = KINDS[framework](path, head).gradients(inputs)
+        loss, found = probes.load(framework, path, head).gradients(inputs)
         assert abs(loss - expected.loss) <= STRUCTURE * abs(expected.loss), framework
         assert found.keys() == expected.parameters.keys()
         for name, gradient in expected.parameters.items():

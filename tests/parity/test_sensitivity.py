@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from albert_core import AlbertConfig, checkpoint
+from albert_zoo.parity import probes
 from albert_zoo.parity.budgets import STRUCTURE
 from albert_zoo.parity.inputs import batches
 from tests.conftest import FRAMEWORKS, tiny, weights, write
-from tests.parity.frameworks import KINDS, first_failure, relative
+from tests.parity.frameworks import first_failure, relative
 from tests.parity.test_stages import reference_of
 
 HEAD = "ForPreTraining"
@@ -162,7 +163,7 @@ def test_faults_in_weights_are_caught(framework, fault, healthy, tmp_path):
     arrays = weights(config, HEAD)
     plant(arrays)
     checkpoint.save(tmp_path, config, arrays)
-    model = KINDS[framework](tmp_path, HEAD)
+    model = probes.load(framework, tmp_path, HEAD)
     assert first_failure(model, healthy[1], STRUCTURE) == stage
 
 
@@ -170,7 +171,7 @@ def test_faults_in_weights_are_caught(framework, fault, healthy, tmp_path):
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_faults_in_the_configuration_are_caught(framework, fault, healthy):
     changes, stage = IN_CONFIG[fault]
-    model = KINDS[framework](healthy[0], HEAD, **changes)
+    model = probes.load(framework, healthy[0], HEAD, **changes)
     assert first_failure(model, healthy[1], STRUCTURE) == stage
 
 
@@ -178,15 +179,14 @@ def test_faults_in_the_configuration_are_caught(framework, fault, healthy):
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_faults_in_code_are_caught(framework, fault, healthy, monkeypatch):
     name, plant, stage = IN_CODE[fault]
-    model = KINDS[framework](healthy[0], HEAD)
+    model = probes.load(framework, healthy[0], HEAD)
     assert first_failure(model, healthy[1], STRUCTURE) is None
     layers = importlib.import_module(f"albert_{framework}.layers")
     monkeypatch.setattr(layers, name, plant(getattr(layers, name)))
     if stage is None:  # the reference's stages state their positions
         inputs = batches(tiny(), HEAD)["rows"]
         expected = reference_of(healthy[0], HEAD)(**inputs).prediction_logits
-        with model.precise():
-            found = model.array(model.outputs(inputs).prediction_logits)
+        found = model.outputs(inputs)["prediction_logits"]
         assert not relative(found, expected) <= STRUCTURE
     else:
         assert first_failure(model, healthy[1], STRUCTURE) == stage

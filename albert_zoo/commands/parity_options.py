@@ -1,0 +1,38 @@
+"""What the commands about parity share."""
+
+from pathlib import Path
+
+import click
+
+from albert_zoo.console import FRAMEWORKS, Choices
+
+MODES = ("float64", "float32", "tf32", "tpu-default", "float16", "bfloat16")
+LEVELS = ("bytes", "config", "tokens", "free", "forced", "loss", "gradients")
+
+frameworks_option = click.option(
+    "--frameworks",
+    type=Choices(FRAMEWORKS),
+    help="Those to compare; by default every one that is installed.",
+)
+modes_option = click.option(
+    "--dtype",
+    "modes",
+    type=Choices(MODES),
+    default="float64,float32",
+    show_default=True,
+    help="Number types to compute in; tf32 and tpu-default are float32 with less exact "
+    "products.",
+)
+levels_option = click.option(
+    "--level",
+    "levels",
+    type=Choices(LEVELS),
+    default=",".join(LEVELS),
+    show_default=True,
+    help="What to compare.",
+)
+texts_option = click.option(
+    "--texts",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file of texts, one a line, to compare on besides; needs a tokenizer.",
+)
