@@ -40,7 +40,8 @@ def main() -> None:
         problem.show()
         code = problem.exit_code
     except AlbertError as problem:
-        code = _complain(problem, BAD_INPUT)
+        of_disk = getattr(problem, "code", "") in ("CHANGED", "UNREADABLE")
+        code = _complain(problem, ENVIRONMENT if of_disk else BAD_INPUT)
     except MissingPackageError as problem:
         code = _complain(problem, MISSING)
     except (click.Abort, KeyboardInterrupt):

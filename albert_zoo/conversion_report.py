@@ -80,6 +80,8 @@ def show_result(result: Result, target: Path, console: Console) -> None:
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""
         console.print(f"left out: {', '.join(map(text, names[:5]))}{more}")
     show_siblings(plan.source.siblings, console)
+    if not plan.copies:
+        console.print("no tokenizer comes along: there is none beside the weights")
     if result.loss.nonfinite:
         console.print(
             f"{result.loss.nonfinite} numbers are NaN or infinite, and were copied"

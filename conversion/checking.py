@@ -52,7 +52,7 @@ def check_known(source: OpenCheckpoint) -> None:
     Raises:
         FormatError: There is; the message names it.
     """
-    names = list(source.unexpected)
+    names = [source.store.to_file(name) for name in source.unexpected]
     if not names:
         return
     listed = ", ".join(map(shown, names[:MOST_SHOWN]))
@@ -95,6 +95,14 @@ def whole_head(source: OpenCheckpoint) -> str:
     lost: list[str] = []
     for head in heads:
         wanted = {p.name: p.shape for p in schema.parameters(config, head)}
+        # Some hold a pooler that their head does not use.
+        pooled = schema.parameters(config, schema.BASE, True)
+        prefix = schema.PREFIX if source.has_head else ""
+        wanted |= {
+            f"{prefix}{p.name}": p.shape
+            for p in pooled
+            if p.name.endswith(POOLER) and f"{prefix}{p.name}" in source
+        }
         found = _match(wanted, source, config)
         # A pooler is missed by those who call for it, and by nobody else.
         missing = [n for n in found.missing if not n.endswith(POOLER)]

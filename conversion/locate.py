@@ -100,7 +100,7 @@ def _in_folder(place: Path) -> Located:
             "NOT_A_CHECKPOINT",
             place,
             f"it holds no weights: none of {', '.join(known)}, nor an index of several",
-            "Give the folder of a checkpoint, or a file of weights",
+            "Give the folder of a checkpoint, or a file of weights.",
         )
     first, *others = found
     # Folders of the hub hold many formats, and everybody takes safetensors then.

@@ -21,6 +21,7 @@ from conversion.dtypes import DTYPES
 from conversion.layout import is_identity
 from conversion.plan import Item, Plan
 from conversion.stores import STORES, Store
+from conversion.tokenizer_check import problem_of
 
 logger = logging.getLogger("albert_zoo")
 
@@ -81,6 +82,9 @@ def make(
     config.architectures = [f"Albert{head}"]
     config.dtype = dtype or config.dtype
     copies = _tokenizer(source, store)
+    for path in copies.values():
+        if problem := problem_of(path, configuration(source)):
+            logger.warning("%s comes along, but %s", path, problem)
     texts = _texts(store, config, head, bool(copies))
     files = _files(store, items, to_bytes(max_shard_size))
     return Plan(source, store, items, files, texts, copies, dropped)

@@ -165,7 +165,20 @@ def made(target: Path, plan: str, resume: bool = False) -> Generator[Workplace]:
         BusyError: Another process is at work on the same target.
         OSError: The disk is full, or the place cannot be written.
     """
+    new = [folder for folder in target.parents if not folder.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with _made(target, plan, resume) as work:
+            yield work
+    except BaseException:
+        for folder in new:
+            with suppress(OSError):  # not empty, so it is not ours alone
+                folder.rmdir()
+        raise
+
+
+@contextmanager
+def _made(target: Path, plan: str, resume: bool) -> Generator[Workplace]:
     place = target.with_name(f".{target.name}.part")
     aside = _aside(target)
     with _locked(target.with_name(f".{target.name}.lock"), target):

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from albert_core import folder
+from albert_core.config import AlbertConfig
 from albert_core.errors import TokenizerError
 from albert_core.tokenizer_names import TOKENIZER_FILES
 from albert_zoo.parity.checks import FAIL, PASS, SKIPPED, Check
@@ -31,6 +32,10 @@ def compare_tokenizers(directory: Path) -> list[Check]:
         slow, fast = (load_tokenizer(directory, use_fast=f) for f in (False, True))
     except TokenizerError as problem:
         return [Check("tokens", "", FAIL, str(problem))]
+    size = AlbertConfig.from_pretrained(directory).vocab_size
+    if slow.vocab_size > size:
+        why = f"the tokenizer has {slow.vocab_size} ids, the model {size}"
+        return [Check("tokens", "", FAIL, why)]
     if type(slow) is type(fast):
         why = f"there is only one tokenizer, {type(slow).__name__}"
         return [Check("tokens", "", SKIPPED, why)]

@@ -14,11 +14,13 @@ from conversion import open_checkpoint
 from conversion.stores import STORES
 from tests.conftest import tiny, weights, write
 
+PIECES = b"\n\x03\n\x01a" * 31  # of a SentencePiece model, one for each word
+
 
 @pytest.fixture
 def source(tmp_path):
     path = write(tmp_path / "source", tiny(hidden_act="gelu_new"), "ForPreTraining")
-    (path / "spiece.model").write_text("pieces")
+    (path / "spiece.model").write_bytes(PIECES)
     return path
 
 
@@ -34,7 +36,7 @@ def test_a_checkpoint_goes_there_and_back(call, source, tmp_path):
         "convert", tmp_path / "tf", tmp_path / "b", "--to", "safetensors"
     )
     assert code == 0
-    assert files(tmp_path / "b")["spiece.model"] == b"pieces"
+    assert files(tmp_path / "b")["spiece.model"] == PIECES
     code, out, _ = call(
         "hash", source, tmp_path / "tf", tmp_path / "tf/model.ckpt-best"
     )

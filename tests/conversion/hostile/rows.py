@@ -208,7 +208,7 @@ ROWS: dict[int, tuple[str, str]] = {
         "the old target, none or the whole new one; `--resume` goes on",
     ),
     73: ("two processes with one target", "one wins, the other ends with exit code 5"),
-    74: ("a source that changes while it is read", "`CHANGED`"),
+    74: ("a source that changes while it is read", "`CHANGED`, exit code 5"),
     75: (
         "any file mode mask, and names that differ in case only",
         "modes are those asked for; no name of an array becomes one of a file",
@@ -223,6 +223,6 @@ ROWS: dict[int, tuple[str, str]] = {
     ),
     78: (
         "a SentencePiece model that is missing, damaged or of another size",
-        "the weights are converted all the same",
+        "the weights are converted all the same, and what is wrong is said",
     ),
 }

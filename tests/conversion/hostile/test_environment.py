@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from albert_core import checkpoint, safetensors_file
+from albert_zoo import console
 from conversion import open_checkpoint
 from conversion.outgoing import Outgoing
 from tests.conftest import tiny, weights, write
@@ -95,7 +96,7 @@ def test_a_source_that_changes_between_its_arrays(
 
     monkeypatch.setattr(Outgoing, "chunks", chunks)
     code, out, err = command("convert", source, tmp_path / "x", "--to", "pytorch-bin")
-    assert (code, out) == (3, "")
+    assert (code, out) == (console.ENVIRONMENT, "")
     assert err.startswith(f"albert-zoo: CHANGED {path}: it has changed since it was")
     assert not (tmp_path / "x").exists()
 
@@ -167,3 +168,48 @@ def test_odd_names_in_the_locale_c(source, tmp_path):
     done.stdout.decode("ascii")
     for name in ODD:
         assert (tmp_path / os.fsdecode(name) / "tf_model.h5").is_file()
+
+
+@pytest.mark.bad_input(78)
+@pytest.mark.parametrize("what", ["missing", "damaged", "other", "right"])
+def test_a_tokenizer_that_does_not_belong(what, tmp_path, caplog):
+    source = write(tmp_path / "source", tiny(vocab_size=5))
+    pieces = b"\n\x03\n\x01a" * (5 if what == "right" else 4)
+    made = {"damaged": b"\x0f", "other": pieces, "right": pieces}
+    if what in made:
+        (source / "spiece.model").write_bytes(made[what])
+    code, out, _ = command("convert", source, tmp_path / "x", "--to", "pytorch-bin")
+    assert code == console.OK
+    said = {
+        "missing": "",
+        "damaged": "it is no SentencePiece model, or damaged",
+        "other": "it has 4 pieces, and vocab_size is 5",
+        "right": "",
+    }[what]
+    assert said in caplog.text
+    assert ("comes along, but" in caplog.text) == bool(said)
+    assert ("no tokenizer comes along" in out) == (what == "missing")
+
+
+@pytest.mark.bad_input(16, 63)
+@pytest.mark.parametrize("shape", [(3,), (2, 2)])
+def test_a_pooler_that_the_head_does_not_use(shape, tmp_path):
+    config = tiny(architectures=["AlbertForMaskedLM"])
+    arrays = weights(config, "ForMaskedLM", pools=True)
+    arrays["albert.pooler.weight"] = np.ones(shape, np.float32)
+    checkpoint.save(tmp_path / "source", config, arrays)
+    target = tmp_path / "x"
+    code, _, err = command("convert", tmp_path / "source", target, "--to", "keras")
+    assert code == console.BAD_INPUT
+    assert "albert.pooler.weight" in err
+    assert not target.exists()
+
+
+@pytest.mark.bad_input(70)
+def test_a_name_that_is_too_long_leaves_no_folder_behind(tmp_path):
+    source = write(tmp_path / "source", tiny())
+    target = tmp_path / "new" / ("x" * 252)
+    code, _, err = command("convert", source, target, "--to", "keras")
+    assert code == console.ENVIRONMENT
+    assert "File name too long" in err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["source"]
