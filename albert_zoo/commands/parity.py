@@ -9,18 +9,24 @@ import click
 
 from albert_core.errors import MissingPackageError
 from albert_zoo.commands.default_group import DefaultGroup
+from albert_zoo.commands.parity_compare import compare
 from albert_zoo.commands.parity_options import (
     frameworks_option,
     levels_option,
     modes_option,
     texts_option,
 )
+from albert_zoo.commands.parity_record import record
 from albert_zoo.console import Progress, print_result
 
 
 @click.group(cls=DefaultGroup, default="prove")
 def parity() -> None:
     """Prove that the frameworks compute the same numbers from a checkpoint."""
+
+
+parity.add_command(record)
+parity.add_command(compare)
 
 
 @parity.command("prove", hidden=True)
