@@ -16,7 +16,9 @@ from albert_zoo.commands.parity_options import (
     modes_option,
     texts_option,
 )
+from albert_zoo.commands.parity_outputs import Outputs, output_options
 from albert_zoo.commands.parity_record import record
+from albert_zoo.commands.parity_verify import verify
 from albert_zoo.console import Progress, print_result
 
 
@@ -27,6 +29,7 @@ def parity() -> None:
 
 parity.add_command(record)
 parity.add_command(compare)
+parity.add_command(verify)
 
 
 @parity.command("prove", hidden=True)
@@ -53,11 +56,16 @@ parity.add_command(compare)
     type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
     help="Write all figures to this file; - prints them in place of the table.",
 )
+@output_options
 def prove(
     checkpoint: str | None,
     frameworks: tuple[str, ...] | None,
     json_file: Path | None,
     texts: Path | None,
+    html: Path | None,
+    junit: Path | None,
+    certificate: Path | None,
+    signing_key: Path | None,
     **options: Any,
 ) -> None:
     """Prove that the frameworks compute the same numbers from a checkpoint.
@@ -71,11 +79,13 @@ def prove(
       albert-zoo parity
       albert-zoo parity my-albert --frameworks torch,flax --dtype float32
       albert-zoo parity my-albert --level free,gradients --budget-scale 2
+      albert-zoo parity my-albert --report proof.html --certificate proof.json
     """  # noqa: D301  (click reads the backspace)
     from albert_zoo.parity import proof, report
     from albert_zoo.parity.inputs import maker
     from albert_zoo.parity.sample import write_sample
 
+    outputs = Outputs(json_file, html, junit, certificate, signing_key)
     frameworks = frameworks or installed()
     with tempfile.TemporaryDirectory() as folder:
         path = checkpoint or str(write_sample(Path(folder) / "sample"))
@@ -84,7 +94,10 @@ def prove(
         with Progress(steps) as step:
             result = proof.prove(path, frameworks, progress=step, make=make, **options)
     result.checkpoint = checkpoint or "a small sample"
-    print_result(result.to_dict(), json_file, lambda to: report.show(result, to))
+    figures = result.to_dict()
+    outputs.write_reports(figures)
+    print_result(figures, json_file, lambda to: report.show(result, to))
+    outputs.write_certificate(figures)
     sys.exit(result.exit_code)
 
 
