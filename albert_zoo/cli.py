@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from albert_core.errors import AlbertError, MissingPackageError
+from albert_zoo.commands.bench import bench
 from albert_zoo.commands.checkpoints import diff, hash_command, inspect
 from albert_zoo.commands.convert import convert
 from albert_zoo.commands.parity import parity
@@ -26,7 +27,7 @@ def cli() -> None:
     """
 
 
-for command in (convert, diff, hash_command, inspect, parity, run, tokenize):
+for command in (bench, convert, diff, hash_command, inspect, parity, run, tokenize):
     cli.add_command(command)
 
 

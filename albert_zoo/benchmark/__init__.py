@@ -1,0 +1,1 @@
+"""How fast the frameworks are, in turns, with the timed outputs judged."""

@@ -1,0 +1,83 @@
+"""A TensorFlow model to time; its twins are tasks_torch.py and tasks_flax.py."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from albert_core.spelling import KERAS
+from albert_zoo.backends import Arrays
+from albert_zoo.benchmark.tasks import RATE, Inputs
+
+
+class Subject:
+    """See `tasks.Subject`; a step is one graph, traced for each shape."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.rows = {p.name: p for p in model._parameters_of_schema()}
+        self.named = {name: model._variable(p) for name, p in self.rows.items()}
+        self.start: dict[str, Any] = {}
+        self.device: str = model.weights[0].value.device
+        self.kind = self.device.rpartition("device:")[2]  # such as GPU:0
+        self.optimizer: Any = keras.optimizers.SGD(RATE)
+        self.found: dict[str, Any] = {}
+        self.graph = tf.function(self._step)
+
+    def step(self, inputs: Inputs) -> float:
+        """See `tasks.Subject`."""
+        with tf.device(self.device):
+            given = {name: self._tensor(x) for name, x in inputs.items()}
+            loss, self.found = self.graph(given)
+        self.wait()
+        return float(loss)
+
+    def reset(self) -> None:
+        """See `tasks.Subject`."""
+        self.found = {}
+        if not self.optimizer.built:
+            self.optimizer.build(list(self.named.values()))
+        for name, variable in self.named.items():
+            if name not in self.start:
+                self.start[name] = tf.identity(variable.value)
+            variable.assign(self.start[name])
+
+    def gradients(self) -> Arrays:
+        """See `tasks.Subject`."""
+        return {
+            name: KERAS.turn(self.rows[name], tf.cast(x, tf.float64).numpy())
+            for name, x in self.found.items()
+        }
+
+    def wait(self) -> None:
+        """See `tasks.Subject`."""
+        tf.test.experimental.sync_devices()
+
+    def settings(self) -> dict[str, str]:
+        """See `tasks.Subject`."""
+        threads = tf.config.threading.get_intra_op_parallelism_threads()
+        return {"device": self.kind, "threads": str(threads or "all")}
+
+    def device_peak(self) -> int | None:
+        """See `measure.Side`."""
+        if not self.kind.startswith("GPU"):
+            return None
+        most = tf.config.experimental.get_memory_info(self.kind)["peak"]
+        tf.config.experimental.reset_memory_stats(self.kind)
+        return most
+
+    def _step(self, inputs: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = self.model(inputs, training=False).loss
+        sources = {name: variable.value for name, variable in self.named.items()}
+        zero = tf.UnconnectedGradients.ZERO
+        found: Any = tape.gradient(loss, sources, unconnected_gradients=zero)
+        # Dense, as the others have them: a table that is only looked up gets slices.
+        found = {name: tf.convert_to_tensor(x) for name, x in found.items()}
+        self.optimizer.apply([found[name] for name in self.named])
+        return loss, found
+
+    def _tensor(self, array: NDArray[Any]) -> Any:
+        whole = array.dtype.kind in "iu"
+        return tf.constant(array, tf.int32 if whole else self.model.variable_dtype)
