@@ -82,6 +82,7 @@ def render(result: Json) -> str:
     filters = {"number": number, "percent": percent, "place": placed, "why": why}
     environment.filters.update(filters)
     template = environment.from_string(place.read_text("utf-8"))
+    pictures = charts_of(result["runs"])
     runs = [_seen(run) for run in result["runs"]]
     return template.render(
         result=result,
@@ -92,7 +93,8 @@ def render(result: Json) -> str:
         most=MOST_GRADIENTS,
         most_bad=MOST_BAD,
         bad_checks=[c for c in result["checks"] if _bad(c)],
-        pictures=charts_of(result["runs"]),
+        pictures=pictures,
+        modes=dict.fromkeys(one["mode"] for one in pictures),
     )
 
 
@@ -115,14 +117,15 @@ def charts_of(runs: Sequence[Json]) -> list[dict[str, Any]]:
     from markupsafe import Markup
 
     drawn: list[dict[str, Any]] = []
-    # A line of the page for each number type, so that frameworks stand side by side.
     for index, run in enumerate(sorted(runs, key=_mode)):
         made = charts.errors(run["checks"], f"e{index}")
         if made:
             bins = charts.ulps(run["checks"], f"u{index}")
-            name = f"{title(run)}, {run['dtype']}"
+            mode = run["dtype"]
+            name = f"{title(run)}, {mode}"
             # Nothing in them but numbers and words of our own.
-            drawn.append({"of": name, "errors": Markup(made), "ulps": Markup(bins)})
+            svgs = {"errors": Markup(made), "ulps": Markup(bins)}
+            drawn.append({"of": name, "mode": mode, **svgs})
     return drawn
 
 
@@ -150,6 +153,7 @@ def _seen(run: Json) -> dict[str, Any]:
         "worst": _worst(measured),
         "worst_of": {level: _worst(found) for level, found in by_level.items()},
         "bad": [check for check in checks if _bad(check)],
+        "loose": sum(1 for check in measured if check["budget"] >= 1),
         "failed": run["verdict"] in FAILED,
         "gradients": sorted(gradients, key=_share, reverse=True),
     }

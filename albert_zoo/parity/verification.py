@@ -10,11 +10,10 @@ from typing import Any
 from albert_core.config import AlbertConfig
 from albert_core.errors import shown
 from albert_core.fields import RULES
-from albert_core.schema import base_name
 from albert_zoo.parity import budgets, certificate
 from albert_zoo.parity.case import open_case
 from albert_zoo.parity.certificate import OWN, SIGNATURE
-from conversion import hashing
+from albert_zoo.parity.proof import weights_digest
 
 Json = Mapping[str, Any]
 
@@ -66,8 +65,7 @@ def _of_itself(found: Json, key: bytes | None) -> Iterator[str]:
 
 def _of_checkpoint(found: Json, checkpoint: str | Path) -> Iterator[str]:
     case = open_case(checkpoint, lambda config, head: {})
-    digests = {base_name(k): hashing.digest(x) for k, x in case.weights.items()}
-    weights = hashing.whole(digests)
+    weights = weights_digest(case)
     if weights != found["weights_sha256"]:
         yield (
             f"The weights of {checkpoint} have the SHA-256 {weights}, and "

@@ -136,6 +136,14 @@ def test_a_page_can_be_made_again_from_json(failed, page):
     assert html_report.render(json.loads(json.dumps(failed))) == page
 
 
+def test_a_page_tells_of_budgets_that_judge_nothing():
+    run = run_of(dtype="bfloat16")
+    assert "budgets are 1 or more" not in html_report.render(proof_of(run))
+    run.checks.append(measured("free", "logits", 0.9, budget=2.0))
+    text = html_report.render(proof_of(run))
+    assert "PyTorch, bfloat16: 1 budgets are 1 or more." in text
+
+
 @pytest.mark.parametrize(
     ("runs", "found", "message"),
     [
