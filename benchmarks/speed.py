@@ -1,15 +1,14 @@
-"""Speed and memory on the base size, beside what users have today.
+"""What `albert-zoo bench` does not measure: beside other code, and fresh processes.
 
     python -m benchmarks.speed torch      ours and transformers', forward and training
     python -m benchmarks.speed flax       the scan over the shared layer, and a loop
-    python -m benchmarks.speed load       time and memory of from_pretrained
+    python -m benchmarks.speed load       memory of from_pretrained
     python -m benchmarks.speed start      what `import albert_zoo` costs
 
 Both sides of a ratio run in turns in one process, so that what else the machine does
 meets both. Medians are printed; figures of the last run stand in docs/benchmarks.md.
 """
 
-import json
 import resource
 import statistics
 import subprocess
@@ -176,7 +175,7 @@ LOADERS = {
 }
 # Memory that is the process's own: pages of the mapped file can be dropped at any time.
 LOAD = """
-import json, sys, threading, time
+import sys, threading, time
 {load}
 def own():
     lines = open('/proc/self/status').read().split('\\n')
@@ -188,16 +187,15 @@ def watch():
     while on:
         peak = max(peak, own()); time.sleep(0.0005)
 thread = threading.Thread(target=watch); thread.start()
-start = time.perf_counter(); model = M.from_pretrained(sys.argv[1])
-seconds = time.perf_counter() - start; on = False; thread.join()
-print(json.dumps([seconds, peak - before]))
+model = M.from_pretrained(sys.argv[1]); on = False; thread.join()
+print(peak - before)
 """
 
 
 @cli.command("load")
 @click.option("--megabytes", default=400, show_default=True)
 def load(megabytes: int) -> None:
-    """Measure what loading a checkpoint takes beyond what was there before."""
+    """Measure the memory of loading beyond what was there before."""
     with tempfile.TemporaryDirectory() as folder:
         small = AlbertConfig(
             hidden_size=64, num_attention_heads=4, intermediate_size=256
@@ -220,10 +218,10 @@ def load(megabytes: int) -> None:
             code = LOAD.format(load=line)
             command = [sys.executable, "-c", code, *paths]
             shown = subprocess.run(command, capture_output=True, text=True, check=True)
-            seconds, peak = json.loads(shown.stdout.splitlines()[-1])
+            peak = float(shown.stdout.splitlines()[-1])
             share = (peak - total) / largest
             click.echo(
-                f"{name}: {seconds:.2f} s, peak {peak:.0f} MiB = weights + "
+                f"{name}: peak {peak:.0f} MiB = weights + "
                 f"{share:.2f} x the largest array"
             )
 
