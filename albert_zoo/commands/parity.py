@@ -18,6 +18,7 @@ from albert_zoo.commands.parity_options import (
 )
 from albert_zoo.commands.parity_outputs import Outputs, output_options
 from albert_zoo.commands.parity_record import record
+from albert_zoo.commands.parity_selftest import run_selftest, selftest_options
 from albert_zoo.commands.parity_verify import verify
 from albert_zoo.console import Progress, print_result
 
@@ -57,6 +58,7 @@ parity.add_command(verify)
     help="Write all figures to this file; - prints them in place of the table.",
 )
 @output_options
+@selftest_options
 def prove(
     checkpoint: str | None,
     frameworks: tuple[str, ...] | None,
@@ -66,6 +68,8 @@ def prove(
     junit: Path | None,
     certificate: Path | None,
     signing_key: Path | None,
+    tests_itself: bool,
+    few: bool,
     **options: Any,
 ) -> None:
     """Prove that the frameworks compute the same numbers from a checkpoint.
@@ -87,6 +91,7 @@ def prove(
 
     outputs = Outputs(json_file, html, junit, certificate, signing_key)
     frameworks = frameworks or installed()
+    findings = run_selftest(frameworks, few) if tests_itself else None
     with tempfile.TemporaryDirectory() as folder:
         path = checkpoint or str(write_sample(Path(folder) / "sample"))
         make = maker(path, texts)
@@ -94,7 +99,7 @@ def prove(
         with Progress(steps) as step:
             result = proof.prove(path, frameworks, progress=step, make=make, **options)
     result.checkpoint = checkpoint or "a small sample"
-    figures = result.to_dict()
+    figures = {**result.to_dict(), "selftest": findings}
     outputs.write_reports(figures)
     print_result(figures, json_file, lambda to: report.show(result, to))
     outputs.write_certificate(figures)

@@ -64,6 +64,10 @@ def _next(array: Array, config: AlbertConfig) -> Array:
     return np.roll(array, 1, 0)
 
 
+def _previous(array: Array, config: AlbertConfig) -> Array:
+    return np.roll(array, -1, 0)
+
+
 def _reverse(array: Array, config: AlbertConfig) -> Array:
     return array[::-1]
 
@@ -117,6 +121,7 @@ _KNOWN: tuple[tuple[str, Change, str], ...] = (
     ("segments flipped", edit(_SEGMENTS, _reverse), "embeddings"),
     ("segments lost", edit(_SEGMENTS, _zero), "embeddings"),
     ("positions off by one", edit(_PLACES, _next), "embeddings"),
+    ("positions begin at 1", edit(_PLACES, _previous), "embeddings"),
     ("positions lost", edit(_PLACES, _zero), "embeddings"),
     ("last position wrong", edit(_PLACES, _last_wrong), "embeddings"),
     ("words off by one", edit(_WORDS, _next), "embeddings"),
@@ -154,6 +159,8 @@ _KNOWN: tuple[tuple[str, Change, str], ...] = (
     ("silu in place of gelu", config(hidden_act="silu"), FEED_FORWARD),
     ("layer norm epsilon of 1e-5", config(layer_norm_eps=1e-5), "embeddings"),
     ("layer norm epsilon of 1e-6", config(layer_norm_eps=1e-6), "embeddings"),
+    ("layer norm epsilon of 1e-7", config(layer_norm_eps=1e-7), "embeddings"),
+    ("layer norm epsilon of 1e-9", config(layer_norm_eps=1e-9), "embeddings"),
     ("layer norm epsilon of 1e-3", config(layer_norm_eps=1e-3), "embeddings"),
     ("layer norm epsilon of 1e-12", config(layer_norm_eps=1e-12), "embeddings"),
     ("mask ignored", inputs(_MASK, np.ones_like), ATTENTION),
@@ -161,7 +168,7 @@ _KNOWN: tuple[tuple[str, Change, str], ...] = (
     ("mask off by one", inputs(_MASK, lambda x: np.roll(x, 1, -1)), ATTENTION),
     ("mask too weak", kind(SmallMask), ATTENTION),
     ("groups in the wrong order", blocks("groups.0.", "groups.1."), ATTENTION),
-    ("one group for all layers", blocks("groups.0.", "groups.1.", True), ATTENTION),
+    ("one group for all layers", blocks("groups.1.", "groups.0.", True), ATTENTION),
     ("inner blocks in the wrong order", blocks("layers.0.", "layers.1."), ATTENTION),
     ("pooler transposed", edit("pooler.weight", _turn), "pooler"),
     ("pooler bias missing", edit("pooler.bias", _zero), "pooler"),

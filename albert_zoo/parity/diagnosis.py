@@ -10,15 +10,18 @@ from albert_core.schema import base_name
 from albert_zoo.backends import Arrays, flatten
 from albert_zoo.parity import checks
 from albert_zoo.parity.budgets import STRUCTURE
-from albert_zoo.parity.case import Case
+from albert_zoo.parity.case import LEARNT, Case
 from albert_zoo.parity.catalogue import CAUSES
 from albert_zoo.parity.causes import Scenario
 from albert_zoo.parity.checks import Run
+from albert_zoo.parity.gains import size_of
 from albert_zoo.parity.probes import Probe
 
 # A mistake explains a difference if, with it, no more than this share of it is left.
 LEFT = 1e-2
 MOST = 3  # causes that are named
+# What goes into the embeddings shows only behind them where they are right themselves.
+SEEN_AT = {"embeddings": "projection"}
 
 # An output that no layer gives -> the call that makes it.
 MADE_BY = {
@@ -93,18 +96,22 @@ def causes(case: Case, probe: Probe, run: Run) -> list[str]:
 
 def scenarios(case: Case, first: str) -> Iterator[tuple[str, Scenario]]:
     """Every mistake that can show at a call first, made in its block or in all."""
-    weights = {base_name(name): array for name, array in case.weights.items()}
-    healthy = Scenario(case.config, weights, case.batches)
-    block = block_of(case, first)
+    sound, block = healthy(case), block_of(case, first)
     for cause in CAUSES:
-        if not cause.in_block and cause.at != first:
+        if not cause.in_block and first not in (cause.at, SEEN_AT.get(cause.at)):
             continue
         for prefix in dict.fromkeys([block, ""]) if cause.in_block else [""]:
             if cause.in_block and not first.endswith((cause.at, "attention")):
                 continue
-            made = cause.change(healthy, prefix)
+            made = cause.change(sound, prefix)
             if made is not None:
                 yield cause.name, made
+
+
+def healthy(case: Case) -> Scenario:
+    """A case without any mistake."""
+    weights = {base_name(name): array for name, array in case.weights.items()}
+    return Scenario(case.config, weights, case.batches)
 
 
 def block_of(case: Case, call: str) -> str:
@@ -119,10 +126,13 @@ def block_of(case: Case, call: str) -> str:
 def distance(found: Mapping[str, Arrays], expected: Mapping[str, Arrays]) -> float:
     """The largest relative distance of any output, over all batches."""
     names = dict.fromkeys(name for outputs in expected.values() for name in outputs)
+    names.pop("loss", None)  # which has causes of its own
     worst = 0.0
     for name in names:
-        held = [(found[b][name], x[name]) for b, x in expected.items() if name in x]
-        if any(a.shape != b.shape for a, b in held):
+        wanted = {b: x[name] for b, x in expected.items() if name in x}
+        pairs = [(found[b].get(name), x) for b, x in wanted.items()]
+        held = [(a, b) for a, b in pairs if a is not None and a.shape == b.shape]
+        if len(held) < len(pairs):
             return np.inf
         size = np.sqrt(sum(float(np.sum(np.square(b))) for _, b in held)) or 1.0
         with np.errstate(all="ignore"):
@@ -145,4 +155,39 @@ def _answer(case: Case, made: Scenario) -> dict[str, Arrays]:
 
 
 def _of_learning(case: Case, probe: Probe) -> list[str]:
-    return []
+    """What explains a loss or gradients that are wrong although all else is right."""
+    if not case.learns:
+        return []
+    found, theirs = probe.gradients(case.batches[LEARNT])
+    expected, ours = case.answer.loss or 0.0, case.answer.gradients
+    if not abs(found - expected) <= STRUCTURE * abs(expected):
+        return _of_loss(case, found, expected)
+    wrong = [
+        name
+        for name, gradient in ours.items()
+        if name in theirs and theirs[name].shape == gradient.shape
+        if np.linalg.norm(theirs[name] - gradient)
+        > LEFT * size_of(f"gradients {name}", case.places)
+    ]
+    if not wrong:
+        return []
+    padding = case.config.pad_token_id
+    if padding is not None and all("word_embeddings" in name for name in wrong):
+        off = [theirs[name] - ours[name] for name in wrong]
+        others = [np.linalg.norm(np.delete(rows, padding, 0)) for rows in off]
+        if np.max(others) <= LEFT * max(np.linalg.norm(rows) for rows in off):
+            return ["row of padding learns"]
+    stopped = [name for name in wrong if not theirs[name].any()]
+    return ["gradient stopped"] if stopped else []
+
+
+def _of_loss(case: Case, found: float, expected: float) -> list[str]:
+    given = dict(case.batches[LEARNT])
+    if "labels" in given:
+        given["labels"] = np.maximum(given["labels"], 0)
+    known = {
+        "labels of -100 count": float(case.model()(**given).loss),
+        "loss doubled": 2 * expected,
+        "loss halved": expected / 2,
+    }
+    return [k for k, x in known.items() if abs(found - x) <= STRUCTURE * abs(x)]
