@@ -1,6 +1,7 @@
 """What was measured: a cell for each framework, task, number type and shape."""
 
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 from albert_zoo.benchmark.measure import Timing
@@ -61,7 +62,7 @@ class Cell:
             "batch": self.batch or None,
             "length": self.length or None,
             "verdict": self.verdict,
-            "worst_check": self.worst.to_dict(),
+            "worst_check": _finite(self.worst.to_dict()),
         }
         if not self.measured:
             return found
@@ -79,6 +80,13 @@ class Cell:
             "device_peak_bytes": timing.device,
             "seconds": timing.seconds,
         }
+
+
+def _finite(value: Any) -> Any:
+    """A value as JSON can say it: null for what is infinite or no number."""
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def rank(cells: list[Cell]) -> list[Cell]:

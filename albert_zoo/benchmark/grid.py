@@ -136,7 +136,7 @@ def _group(
         if isinstance(subject, Exception):
             made[name] = subject
         else:
-            made[name] = make(name, subject, wanted, mode)
+            made[name] = make(subject, wanted, mode)
     tokens = int(wanted.given["input_ids"].size)
     return jobs.measure(made, grid.rounds, task, mode, batch, length, tokens)
 

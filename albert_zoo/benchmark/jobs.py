@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from albert_zoo.backends import BACKENDS, Arrays
+from albert_zoo.backends import Arrays
 from albert_zoo.benchmark import tasks, truth
 from albert_zoo.benchmark.cells import Cell, rank
 from albert_zoo.benchmark.measure import Side, Timing, in_turns
@@ -33,12 +33,11 @@ class Job:
     judge: Judge
 
 
-def forward(framework: str, subject: Subject, wanted: Truth, mode: str) -> Job:
+def forward(subject: Subject, wanted: Truth, mode: str) -> Job:
     """Prediction, as the pipelines do it: compiled where the framework compiles."""
-    predictor = BACKENDS[framework].predictor(subject.model)
 
     def run() -> Arrays:
-        return predictor.run(wanted.given, tuple(wanted.outputs))
+        return subject.predictor.run(wanted.given, tuple(wanted.outputs))
 
     def judge(found: Arrays) -> Iterator[Check]:
         return wanted.forward(found, mode)
@@ -46,7 +45,7 @@ def forward(framework: str, subject: Subject, wanted: Truth, mode: str) -> Job:
     return Job(Side(run, device_peak=subject.device_peak), judge)
 
 
-def train(framework: str, subject: Subject, wanted: Truth, mode: str) -> Job:
+def train(subject: Subject, wanted: Truth, mode: str) -> Job:
     """One step of training, always from the same weights."""
 
     def run() -> float:

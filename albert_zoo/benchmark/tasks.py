@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from albert_zoo.backends import Arrays, quiet_start
 from albert_zoo.models import class_of, place
+from albert_zoo.predictors import Predictor
 
 Inputs = Mapping[str, NDArray[Any]]
 
@@ -22,6 +23,11 @@ class Subject(Protocol):
     """
 
     model: Any
+
+    @property
+    def predictor(self) -> Predictor:
+        """What the pipelines predict with: one, for all shapes."""
+        ...
 
     def step(self, inputs: Inputs) -> float:
         """Forward, backward and update, from the weights as they were loaded."""

@@ -1,11 +1,13 @@
 """A Flax model to time; its twins are tasks_torch.py and tasks_tf.py."""
 
+from functools import cached_property
 from typing import Any
 
 import jax
 
 from albert_zoo.backends import Arrays
 from albert_zoo.benchmark.tasks import RATE, Inputs
+from albert_zoo.predictors import Predictor, flax_predictor
 
 
 class Subject:
@@ -20,6 +22,11 @@ class Subject:
         self.found: Any = None
         self.program = jax.jit(self._step)
         self.device = next(iter(jax.tree.leaves(self.start)[0].devices()))
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """See `tasks.Subject`."""
+        return flax_predictor(self.model)
 
     def step(self, inputs: Inputs) -> float:
         """See `tasks.Subject`."""

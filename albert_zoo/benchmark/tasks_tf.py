@@ -1,5 +1,6 @@
 """A TensorFlow model to time; its twins are tasks_torch.py and tasks_flax.py."""
 
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -9,10 +10,11 @@ from numpy.typing import NDArray
 from albert_core.spelling import KERAS
 from albert_zoo.backends import Arrays
 from albert_zoo.benchmark.tasks import RATE, Inputs
+from albert_zoo.predictors import Predictor, tf_predictor
 
 
 class Subject:
-    """See `tasks.Subject`; a step is one graph, traced for each shape."""
+    """See `tasks.Subject`; a step is one graph, for every shape."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -23,12 +25,25 @@ class Subject:
         self.kind = self.device.rpartition("device:")[2]  # such as GPU:0
         self.optimizer: Any = keras.optimizers.SGD(RATE)
         self.found: dict[str, Any] = {}
-        self.graph = tf.function(self._step)
+        self.graph: Any = None
+        # As the predictor has it; float32 is float32 in the other frameworks.
+        tf.config.experimental.enable_tensor_float_32_execution(False)
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """See `tasks.Subject`."""
+        return tf_predictor(self.model)
 
     def step(self, inputs: Inputs) -> float:
         """See `tasks.Subject`."""
         with tf.device(self.device):
             given = {name: self._tensor(x) for name, x in inputs.items()}
+            if self.graph is None:
+                specs = {
+                    name: tf.TensorSpec([None] * x.ndim, x.dtype, name)
+                    for name, x in given.items()
+                }
+                self.graph = tf.function(self._step, input_signature=[specs])
             loss, self.found = self.graph(given)
         self.wait()
         return float(loss)

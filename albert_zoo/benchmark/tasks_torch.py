@@ -1,5 +1,6 @@
 """A PyTorch model to time; its twins are tasks_tf.py and tasks_flax.py."""
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from albert_zoo.backends import Arrays
 from albert_zoo.benchmark.tasks import RATE, Inputs
+from albert_zoo.predictors import Predictor, torch_predictor
 
 
 class Subject:
@@ -19,6 +21,11 @@ class Subject:
         self.start: dict[str, torch.Tensor] = {}
         self.optimizer = torch.optim.SGD(self.named.values(), lr=RATE)
         self.on_gpu = model.device.type == "cuda"
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """See `tasks.Subject`."""
+        return torch_predictor(self.model)
 
     def step(self, inputs: Inputs) -> float:
         """See `tasks.Subject`."""
