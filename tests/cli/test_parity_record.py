@@ -1,14 +1,18 @@
 """`albert-zoo parity record` and `compare` as a user meets them."""
 
 import json
+import re
+import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import yaml
 
 from albert_zoo import console
-from tests.conftest import tiny, write
+from tests.conftest import FRAMEWORKS, tiny, write
 from tests.parity.recordings import SMALL, make, manifest, rewrite, rows
 
 
@@ -250,3 +254,53 @@ def test_what_is_no_recording_is_refused(refused, tmp_path, healthy):
     assert "is a file" in refused(healthy / "manifest.json")
     (tmp_path / "manifest.json").write_text("{")
     assert "is not a JSON file" in refused(tmp_path)
+
+
+PAGES = Path(__file__).parents[2] / "docs" / "parity"
+LINES = re.compile(r"^albert-zoo .*$", re.MULTILINE)
+
+
+@pytest.fixture
+def shell(call, healthy, tmp_path, monkeypatch):
+    """Run a command of a page, as a shell would; flax is slow, and torch stands in."""
+    shutil.copytree(healthy.parent / "checkpoint", tmp_path / "my-albert")
+    monkeypatch.chdir(tmp_path)
+
+    def run(line):
+        program, *words = shlex.split(line.replace("flax", "torch"))
+        assert program == "albert-zoo"
+        words = [one for word in words for one in (sorted(Path().glob(word)) or [word])]
+        code, out, err = call(*words)
+        assert (code, err) == (0, ""), line
+        return out
+
+    return run
+
+
+def test_the_commands_of_the_page_run(shell):
+    *recorded, compared = LINES.findall((PAGES / "record.md").read_text())
+    for line in recorded:
+        shell(line)
+    assert shell(compared).count("PyTorch") == len(recorded) == 2
+
+
+def test_the_workflow_of_the_page_runs(shell, tmp_path):
+    text = (PAGES / "testing.md").read_text()
+    flow = yaml.safe_load(text.split("```yaml\n")[1].split("```")[0])
+    record, compare = flow["jobs"]["record"], flow["jobs"]["compare"]
+    assert record["strategy"]["matrix"]["framework"] == list(FRAMEWORKS)
+    assert compare["needs"] == "record"
+    (line,) = commands(record)
+    shell(line.replace("${{ matrix.framework }}", "torch"))
+    uploads = [step["with"] for step in record["steps"] if "upload" in str(step)]
+    downloads = [step["with"] for step in compare["steps"] if "download" in str(step)]
+    assert uploads[0]["path"] == downloads[0]["path"] == "recordings"
+    (line,) = commands(compare)
+    assert "PyTorch" in shell(line)
+    assert json.loads((tmp_path / "parity.json").read_text())["passed"]
+
+
+def commands(job):
+    """What a job of the workflow runs of ours."""
+    runs = [step.get("run", "") for step in job["steps"]]
+    return [line for line in runs if line.startswith("albert-zoo")]

@@ -34,6 +34,8 @@ def test_it_is_judged_as_the_framework_is(healthy):
     assert [c.to_dict() for c in found.checks] == [c.to_dict() for c in proved.checks]
     assert found.versions == proved.versions
     assert found.switches == {**proved.switches, "recording": str(healthy)}
+    recording = Recording.open(healthy)
+    assert recording.loss == recording.read("outputs", "rows")["loss"]
 
 
 COMPARE = """
