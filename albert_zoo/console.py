@@ -1,6 +1,7 @@
 """What every command shares: exit codes, progress, results, and safe text."""
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def print_result(result: dict[str, Any], json_file: Path | None, show: Any) -> N
         json_file: Where to; None for nowhere, "-" for the output in place of the table.
         show: Prints the table to the console that it is given.
     """
-    text = json.dumps(result, indent=2) + "\n"
+    text = json.dumps(_strict(result), indent=2, allow_nan=False) + "\n"
     if json_file == Path("-"):
         click.echo(text, nl=False)
         return
@@ -79,6 +80,15 @@ def print_result(result: dict[str, Any], json_file: Path | None, show: Any) -> N
     # Wide enough for the table where no terminal says how wide it is.
     width = None if sys.stdout.isatty() else 120
     show(Console(width=width))
+
+
+def _strict(value: Any) -> Any:
+    """What JSON can hold: it has no NaN and no infinity, only null."""
+    if isinstance(value, dict):
+        return {name: _strict(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def printable(text: str) -> str:

@@ -17,6 +17,9 @@ VERDICTS = (STRUCTURE, NONFINITE, FAIL, NONDETERMINISTIC, ERROR, PASS, SKIPPED)
 FAILED = (STRUCTURE, NONFINITE, FAIL)
 INCONCLUSIVE = (NONDETERMINISTIC, ERROR)
 
+# The largest budget that says anything: zeros are off by 1, and must not pass.
+TELLING = 0.5
+
 # Level -> what it compares.
 LEVELS = {
     "bytes": "every weight, bit by bit, as the framework holds it after loading",
@@ -67,10 +70,13 @@ def judged(
 ) -> Check:
     """The check of a place that was measured."""
     verdict = PASS
+    if budget > TELLING:
+        verdict = SKIPPED
+        why = "rounding alone may be as large as the numbers, so nothing can be said"
     if metrics.nonfinite:
         verdict, why = NONFINITE, f"{metrics.nonfinite} numbers are not finite"
     elif not metrics.relative <= budget:  # a NaN is not within it, either
-        verdict = FAIL
+        verdict, why = FAIL, ""
     elif metrics.agreeing != metrics.decided:
         other = metrics.decided - metrics.agreeing
         verdict, why = FAIL, f"{other} clear decisions of {metrics.decided} differ"

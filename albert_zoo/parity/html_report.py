@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from importlib import resources
-from math import isfinite, isnan
+from math import inf, isfinite, isnan, nan
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from albert_zoo.backends import BACKENDS
 from albert_zoo.console import printable
 from albert_zoo.parity import charts
 from albert_zoo.parity.budgets import MODES
-from albert_zoo.parity.checks import FAILED, LEVELS, PASS, SKIPPED
+from albert_zoo.parity.checks import FAILED, LEVELS, PASS, SKIPPED, TELLING
 
 Json = Mapping[str, Any]
 
@@ -70,6 +70,7 @@ def render(result: Json) -> str:
     require()
     import jinja2
 
+    result = _restored(result)
     place = resources.files("albert_zoo.parity").joinpath("report.html.jinja")
     environment = jinja2.Environment(
         autoescape=True,
@@ -153,10 +154,26 @@ def _seen(run: Json) -> dict[str, Any]:
         "worst": _worst(measured),
         "worst_of": {level: _worst(found) for level, found in by_level.items()},
         "bad": [check for check in checks if _bad(check)],
-        "loose": sum(1 for check in measured if check["budget"] >= 1),
+        "loose": sum(1 for check in measured if check["budget"] > TELLING),
         "failed": run["verdict"] in FAILED,
         "gradients": sorted(gradients, key=_share, reverse=True),
     }
+
+
+def _restored(result: Json) -> Json:
+    """The figures, with what JSON has no numbers for in place of null."""
+
+    def check(found: Json) -> Json:
+        share, metrics = found["share_of_budget"], found["metrics"]
+        if metrics:
+            own = {k: nan for k, x in metrics.items() if x is None}
+            own.pop("divergence", None)  # there are none where there are no scores
+            metrics = {**metrics, **own}
+        share = inf if share is None else share
+        return {**found, "share_of_budget": share, "metrics": metrics}
+
+    runs = [{**r, "checks": [check(c) for c in r["checks"]]} for r in result["runs"]]
+    return {**result, "runs": runs}
 
 
 def _mode(run: Json) -> int:

@@ -87,6 +87,7 @@ def compare(
         relative = float(np.linalg.norm(errors)) / (max(norm, floor) or 1.0)
         together = float(found[usual] @ expected[usual])
         cosine = together / (norm * own) if norm and own else float(norm == own)
+        beyond = float(np.quantile(errors, 0.999)) if len(errors) else 0.0
     ranked = np.where(np.isnan(errors), np.inf, errors)
     place = int(ranked.argmax()) if len(ranked) else 0
     agreeing = decided = 0
@@ -101,7 +102,7 @@ def compare(
         relative=relative,
         largest=float(errors.max(initial=0.0)),
         mean=float(errors.mean()) if len(errors) else 0.0,
-        p999=float(np.quantile(errors, 0.999)) if len(errors) else 0.0,
+        p999=beyond,
         norm_ratio=own / norm if norm else float(own == norm),
         cosine=cosine,
         ulps=_ulps(errors, expected, unit),

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from albert_core.errors import CheckpointError, MissingPackageError
+from albert_zoo.console import print_result
 from albert_zoo.parity import budgets, certificate, charts, checks, html_report
 from albert_zoo.parity.certificate import CertificateError, read_key, write_certificate
 from albert_zoo.parity.checks import Check, Run, judged
@@ -136,12 +137,23 @@ def test_a_page_can_be_made_again_from_json(failed, page):
     assert html_report.render(json.loads(json.dumps(failed))) == page
 
 
+def test_a_page_can_be_made_of_numbers_that_json_does_not_have(tmp_path):
+    run = run_of()
+    run.checks.append(measured("free", "logits", float("nan")))
+    figures = proof_of(run)
+    print_result(figures, tmp_path / "x.json", lambda console: None)
+    text = (tmp_path / "x.json").read_text()
+    assert "NaN" not in text
+    assert "Infinity" not in text
+    assert html_report.render(json.loads(text)) == html_report.render(figures)
+
+
 def test_a_page_tells_of_budgets_that_judge_nothing():
     run = run_of(dtype="bfloat16")
-    assert "budgets are 1 or more" not in html_report.render(proof_of(run))
+    assert "cannot be judged" not in html_report.render(proof_of(run))
     run.checks.append(measured("free", "logits", 0.9, budget=2.0))
     text = html_report.render(proof_of(run))
-    assert "PyTorch, bfloat16: 1 budgets are 1 or more." in text
+    assert "PyTorch, bfloat16: 1 places cannot be judged." in text
 
 
 @pytest.mark.parametrize(
