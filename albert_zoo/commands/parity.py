@@ -14,13 +14,14 @@ from albert_zoo.commands.parity_options import (
     frameworks_option,
     levels_option,
     modes_option,
+    scale_option,
     texts_option,
 )
 from albert_zoo.commands.parity_outputs import Outputs, output_options
 from albert_zoo.commands.parity_record import record
 from albert_zoo.commands.parity_selftest import run_selftest, selftest_options
 from albert_zoo.commands.parity_verify import verify
-from albert_zoo.console import Progress, print_result
+from albert_zoo.console import Progress
 
 
 @click.group(cls=DefaultGroup, default="prove")
@@ -39,14 +40,7 @@ parity.add_command(verify)
 @modes_option
 @levels_option
 @texts_option
-@click.option(
-    "--budget-scale",
-    "scale",
-    type=click.FloatRange(min=0, min_open=True),
-    default=1.0,
-    show_default=True,
-    help="Multiply every budget; the report says so.",
-)
+@scale_option
 @click.option(
     "--device",
     help="Where to compute, such as cpu or cuda:1; by default each framework's choice.",
@@ -100,9 +94,7 @@ def prove(
             result = proof.prove(path, frameworks, progress=step, make=make, **options)
     result.checkpoint = checkpoint or "a small sample"
     figures = {**result.to_dict(), "selftest": findings}
-    outputs.write_reports(figures)
-    print_result(figures, json_file, lambda to: report.show(result, to))
-    outputs.write_certificate(figures)
+    outputs.write(figures, json_file, lambda to: report.show(result, to))
     sys.exit(result.exit_code)
 
 

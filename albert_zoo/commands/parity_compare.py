@@ -6,7 +6,9 @@ from pathlib import Path
 import click
 
 from albert_zoo.commands.conversion_options import json_option
-from albert_zoo.console import Progress, print_result
+from albert_zoo.commands.parity_options import scale_option
+from albert_zoo.commands.parity_outputs import Outputs, output_options
+from albert_zoo.console import Progress
 
 
 @click.command()
@@ -15,9 +17,18 @@ from albert_zoo.console import Progress, print_result
     "--checkpoint",
     help="Where the checkpoint is; by default where the first recording found it.",
 )
+@scale_option
 @json_option
+@output_options
 def compare(
-    recordings: tuple[Path, ...], checkpoint: str | None, json_file: Path | None
+    recordings: tuple[Path, ...],
+    checkpoint: str | None,
+    scale: float,
+    json_file: Path | None,
+    html: Path | None,
+    junit: Path | None,
+    certificate: Path | None,
+    signing_key: Path | None,
 ) -> None:
     """Judge what frameworks have computed, here or on other machines.
 
@@ -26,12 +37,14 @@ def compare(
     reference, with the same levels, budgets and verdicts. No framework is needed.
 
     \b
-    Example:
+    Examples:
       albert-zoo parity compare on-tpu on-gpu --checkpoint my-albert
+      albert-zoo parity compare on-tpu --report proof.html --certificate proof.json
     """  # noqa: D301  (click reads the backspace)
     from albert_zoo.parity import recorded, report
 
+    outputs = Outputs(json_file, html, junit, certificate, signing_key)
     with Progress(len(recordings) + 2) as step:
-        result = recorded.compare(recordings, checkpoint, progress=step)
-    print_result(result.to_dict(), json_file, lambda to: report.show(result, to))
+        result = recorded.compare(recordings, checkpoint, scale, step)
+    outputs.write(result.to_dict(), json_file, lambda to: report.show(result, to))
     sys.exit(result.exit_code)

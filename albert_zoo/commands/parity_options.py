@@ -36,3 +36,11 @@ texts_option = click.option(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A file of texts, one a line, to compare on besides; needs a tokenizer.",
 )
+scale_option = click.option(
+    "--budget-scale",
+    "scale",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Multiply every budget; the report says so.",
+)

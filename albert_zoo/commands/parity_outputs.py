@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from albert_zoo.console import print_result
+
 
 def _file(name: str, variable: str, what: str) -> Callable[[Any], Any]:
     kind = click.Path(dir_okay=False, path_type=Path)
@@ -83,6 +85,14 @@ class Outputs:
     def reports(self) -> list[Path]:
         """The files that a certificate covers."""
         return [file for file in (self.json, self.html, self.junit) if file]
+
+    def write(
+        self, result: Mapping[str, Any], json_file: Path | None, show: Any
+    ) -> None:
+        """Write everything; see `console.print_result` for the arguments."""
+        self.write_reports(result)
+        print_result(dict(result), json_file, show)
+        self.write_certificate(result)
 
     def write_reports(self, result: Mapping[str, Any]) -> None:
         """Write the page and the XML; the figures are the command's to write."""

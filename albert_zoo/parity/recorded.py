@@ -141,6 +141,7 @@ def compare(
     shown = str(checkpoint or first.checkpoint)
     hashes = first.weights_sha256, first.inputs_sha256
     result = Proof(shown, case.head, *hashes, scale, [], [], proof.environment())
+    result.config = case.config.to_dict()
     result.checks += compare_tokenizers(case.directory)
     for recording in recordings:
         progress(f"judge {recording.folder}")

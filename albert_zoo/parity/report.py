@@ -1,5 +1,7 @@
 """A proof as tables for a terminal."""
 
+from pathlib import Path
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -28,7 +30,7 @@ def show(proof: Proof, console: Console) -> None:
     for run in proof.runs:
         metrics = run.worst.metrics
         table.add_row(
-            BACKENDS[run.framework].title,
+            title_of(run),
             run.mode,
             str(len(run.checks)),
             f"{metrics.relative:.1e}" if metrics else "-",
@@ -54,6 +56,12 @@ def show(proof: Proof, console: Console) -> None:
         console.print("It cannot be said whether they compute the same numbers.")
 
 
+def title_of(run: Run) -> str:
+    """The framework of a run, and the recording that it is from."""
+    title, place = BACKENDS[run.framework].title, run.switches.get("recording")
+    return f"{title} ({escape(printable(Path(place).name))})" if place else title
+
+
 def failed_levels(run: Run) -> list[str]:
     """The levels that a run did not pass."""
     fine = (checks.PASS, checks.SKIPPED)
@@ -62,7 +70,7 @@ def failed_levels(run: Run) -> list[str]:
 
 def show_failure(run: Run, console: Console) -> None:
     """Print where and why a run differs."""
-    title = f"{BACKENDS[run.framework].title} in {run.mode}"
+    title = f"{title_of(run)} in {run.mode}"
     if run.first:
         first = f"the first difference is in {escape(run.first)}"
         console.print(f"{title}: {first}", soft_wrap=True)

@@ -69,41 +69,6 @@ def test_nnx_without_graphs(tmp_path):
 
 
 # The parameters on every device, the rows spread over them.
-EIGHT_DEVICES = """
-import sys, jax, numpy as np
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
-from albert_flax import FlaxAlbertForMaskedLM
-
-mesh = jax.make_mesh((8,), ("rows",), axis_types=(AxisType.Auto,))
-everywhere = NamedSharding(mesh, PartitionSpec())
-spread = NamedSharding(mesh, PartitionSpec("rows"))
-alone = FlaxAlbertForMaskedLM.from_pretrained(sys.argv[1])
-model = FlaxAlbertForMaskedLM.from_pretrained(sys.argv[1], device_map=everywhere)
-ids = np.random.default_rng(0).integers(5, 31, (16, 7))
-rows = jax.device_put(ids.astype(np.int32), spread)
-found = model(rows, labels=rows)
-wanted = alone(ids, labels=ids)
-assert found.logits.sharding.is_equivalent_to(spread, 3), found.logits.sharding
-assert len(found.logits.addressable_shards) == 8
-np.testing.assert_allclose(found.logits, wanted.logits, 1e-4, 1e-5)
-
-
-def slopes(model, ids):
-    slope = jax.grad(lambda p: model(ids, labels=ids, params=p).loss)
-    return jax.jit(slope)(model.params)
-
-
-one, many = slopes(alone, ids), slopes(model, rows)
-jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, 1e-4, 1e-5), one, many)
-assert all(x.sharding.is_fully_replicated for x in jax.tree.leaves(many))
-"""
-
-
-def test_rows_spread_over_eight_devices(tmp_path):
-    path = write(tmp_path / "checkpoint", tiny(**SMALL), "ForMaskedLM")
-    run(EIGHT_DEVICES, path, XLA_FLAGS="--xla_force_host_platform_device_count=8")
-
-
 MEMORY = """
 import sys
 from pathlib import Path

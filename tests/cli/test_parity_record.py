@@ -54,7 +54,7 @@ def test_what_is_recorded_is_judged(call, tmp_path):
         )
     code, out, err = call("parity", "compare", *folders)
     assert (code, err) == (0, "")
-    assert out.count("PyTorch") == 2
+    assert out.count("PyTorch (one)") == out.count("PyTorch (two)") == 1
     assert "Every framework computes what the float64 reference computes." in out
     code, out, _ = call("parity", "compare", *folders, "--json", "-")
     result = json.loads(out)
@@ -63,6 +63,21 @@ def test_what_is_recorded_is_judged(call, tmp_path):
     assert [run["switches"]["recording"] for run in result["runs"]] == [
         str(folder) for folder in folders
     ]
+
+
+def test_what_is_judged_elsewhere_can_be_reported_and_certified(
+    call, recording, healthy, tmp_path
+):
+    page, proof = tmp_path / "proof.html", tmp_path / "proof.json"
+    outputs = "--report", page, "--certificate", proof
+    code, _, err = call("parity", "compare", recording, *outputs)
+    assert (code, err) == (0, "")
+    assert "PyTorch" in page.read_text()
+    source = healthy.parent / "checkpoint"
+    assert call("parity", "verify", proof, source)[0] == 0
+    code, out, _ = call("parity", "compare", recording, "--budget-scale", "3")
+    assert code == 0
+    assert "All budgets were multiplied with 3." in out
 
 
 def test_one_that_differs_is_1_and_shows_where(call, recording):
