@@ -122,7 +122,6 @@ def _plain(inputs: Mapping[str, ArrayLike]) -> Inputs:
 
 def _judge(case: Case, model: Live, scale: float) -> Run:
     run = Run(model.framework, model.computes, [], versions(BACKENDS[model.framework]))
-    run.switches = model.probe.switches()
     held = Levels(case, model.probe, model.keeps, scale)
     run.checks += held.run("bytes")
     # Which class a checkpoint was saved from decides nothing in a model that is there.
@@ -131,6 +130,7 @@ def _judge(case: Case, model: Live, scale: float) -> Run:
     mixed = model.computes != model.keeps
     levels = [level for level in COMPUTED if not (mixed and level == "forced")]
     proof.look(Levels(case, model.probe, model.computes, scale), run, levels)
+    run.switches = model.probe.switches()  # as the runs have set them
     return run
 
 

@@ -35,6 +35,7 @@ class TFProbe:
 
     def stage(self, stage: Stage) -> NDArray[Any]:
         """See `probes.Probe`."""
+        self._set()
         tensors = [self._tensor(x) for x in stage.inputs]
         return self._array(call(self.model, stage, tensors))
 
@@ -64,9 +65,12 @@ class TFProbe:
         return {"device": device.rpartition("/")[2], "tensor_float_32": str(tf32)}
 
     def _run(self, inputs: Inputs, **options: Any) -> Any:
+        self._set()
+        return self.model(dict(cast(inputs, self.mode)), **options)
+
+    def _set(self) -> None:
         strict = self.mode.matmul == "highest"
         tf.config.experimental.enable_tensor_float_32_execution(not strict)
-        return self.model(dict(cast(inputs, self.mode)), **options)
 
     def _tensor(self, x: Any) -> Any:
         if x is None or x.dtype.kind in "iu":

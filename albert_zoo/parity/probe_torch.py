@@ -37,6 +37,7 @@ class TorchProbe:
 
     def stage(self, stage: Stage) -> NDArray[Any]:
         """See `probes.Probe`."""
+        self._set()
         with torch.no_grad():
             tensors = [self._tensor(x) for x in stage.inputs]
             return self._array(call(self.model, stage, tensors))
@@ -66,9 +67,12 @@ class TorchProbe:
         }
 
     def _run(self, inputs: Inputs, **options: Any) -> Any:
-        torch.set_float32_matmul_precision(PRECISION[self.mode.matmul])
+        self._set()
         given = {k: self._tensor(x) for k, x in cast(inputs, self.mode).items()}
         return self.model(**given, **options)
+
+    def _set(self) -> None:
+        torch.set_float32_matmul_precision(PRECISION[self.mode.matmul])
 
     def _tensor(self, x: Any) -> Any:
         if x is None:

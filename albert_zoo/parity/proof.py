@@ -166,8 +166,8 @@ def examine(
         why = f"{type(problem).__name__}: {problem}"
         run.checks.append(Check(levels[0], "", checks.ERROR, why[:500]))
         return run
-    run.switches = probe.switches()
     look(Levels(case, probe, mode, scale), run, levels, progress)
+    run.switches = probe.switches()  # as the runs have set them
     return run
 
 

@@ -40,6 +40,8 @@ def show(proof: Proof, console: Console) -> None:
             coloured(run.verdict),
         )
     console.print(table)
+    for line in dict.fromkeys(map(switches_of, proof.runs)):
+        console.print(line, style="dim", soft_wrap=True)
     for check in proof.checks:
         if check.verdict != checks.PASS:
             console.print(said(check), soft_wrap=True)
@@ -60,6 +62,13 @@ def title_of(run: Run) -> str:
     """The framework of a run, and the recording that it is from."""
     title, place = BACKENDS[run.framework].title, run.switches.get("recording")
     return f"{title} ({escape(printable(Path(place).name))})" if place else title
+
+
+def switches_of(run: Run) -> str:
+    """What decided the precision of a run, on a line."""
+    facts = {**run.versions, **run.switches}
+    said = ", ".join(f"{k} {v}" for k, v in facts.items() if k != "recording")
+    return f"{title_of(run)}: {escape(printable(said))}"
 
 
 def failed_levels(run: Run) -> list[str]:

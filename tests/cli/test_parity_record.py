@@ -54,7 +54,8 @@ def test_what_is_recorded_is_judged(call, tmp_path):
         )
     code, out, err = call("parity", "compare", *folders)
     assert (code, err) == (0, "")
-    assert out.count("PyTorch (one)") == out.count("PyTorch (two)") == 1
+    # A row and the switches of each.
+    assert out.count("PyTorch (one)") == out.count("PyTorch (two)") == 2
     assert "Every framework computes what the float64 reference computes." in out
     code, out, _ = call("parity", "compare", *folders, "--json", "-")
     result = json.loads(out)
@@ -296,7 +297,7 @@ def test_the_commands_of_the_page_run(shell):
     *recorded, compared = LINES.findall((PAGES / "record.md").read_text())
     for line in recorded:
         shell(line)
-    assert shell(compared).count("PyTorch") == len(recorded) == 2
+    assert shell(compared).count("PyTorch") == 2 * len(recorded) == 4
 
 
 def test_the_workflow_of_the_page_runs(shell, tmp_path):

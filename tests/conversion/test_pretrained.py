@@ -1,6 +1,7 @@
 """Every backend loads every format."""
 
 from importlib import import_module
+from math import sqrt
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 import conversion
 from albert_core import CheckpointError
 from albert_core.reference import Reference
-from albert_zoo.parity import budgets
+from albert_zoo.parity.budgets import FLOOR, budget
 from conversion import open_checkpoint
 from conversion.stores import STORES
 from tests.conftest import tiny, write
@@ -47,7 +48,7 @@ def test_every_backend_loads_every_format(formats, name, framework):
         found = np.asarray(model(**inputs).logits)
     error = np.linalg.norm(found - expected) / np.linalg.norm(expected)
     blocks = model.config.num_hidden_layers * model.config.inner_group_num
-    assert error <= budgets.relative_error("float32", blocks)
+    assert error <= budget("float32", gain=FLOOR * sqrt(blocks + 2))
 
 
 def test_a_prefix_and_a_number_of_labels(formats):

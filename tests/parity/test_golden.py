@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from albert_zoo.backends import BACKENDS
+from albert_zoo.parity import probes
 from albert_zoo.parity.budgets import GOLDEN, GOLDEN_GRADIENT, GRADIENT_FLOOR
 from tests.conftest import FRAMEWORKS
 from tests.conftest import GOLDEN as FOLDER
@@ -37,8 +37,8 @@ def mismatches(found, expected, bound):
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_outputs_and_losses_are_those_of_transformers(framework, case):
     head = case.split("-")[1]
-    run = BACKENDS[framework].load(FOLDER / case, head, "float32")
-    found = run(arrays(case, "inputs.npz"))
+    probe = probes.load(framework, FOLDER / case, head, "float32")
+    found = probe.outputs(arrays(case, "inputs.npz"))
     for writer in FRAMEWORKS:
         # The last of TensorFlow and Flax have no losses: theirs are defined otherwise.
         expected = arrays(case, f"expected_{writer}.npz")
