@@ -83,7 +83,10 @@ class Stored:
         shape: The shape of the array.
         start: Where it begins in the file, in bytes.
         state: What the file was when the header was read.
+        streams: Whether `chunks` needs no memory for all of it.
     """
+
+    streams = True
 
     path: Path
     dtype: np.dtype[Any]

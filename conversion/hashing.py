@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from albert_core.lazy import Array, Lazy, Stored, chunks
+from albert_core.lazy import Array, Lazy, chunks
 from albert_core.schema import base_name
 from conversion.checkpoint import OpenCheckpoint
 
@@ -99,7 +99,7 @@ def digests(
         early = {
             name: pool.submit(_streamed, lazy)
             for name, lazy in checkpoint.lazy.items()
-            if isinstance(lazy, Stored)
+            if getattr(lazy, "streams", False)
         }
         try:
             for name, lazy in checkpoint.lazy.items():
@@ -112,10 +112,10 @@ def digests(
     return found
 
 
-def _streamed(array: Stored) -> Digest:
+def _streamed(array: Lazy) -> Digest:
     """The digest of an array that need not be whole in memory."""
     found = hashlib.sha256()
-    for chunk in array.chunks():
+    for chunk in chunks(array):
         found.update(chunk)
     return Digest(array.dtype.name, array.shape, found.hexdigest())
 

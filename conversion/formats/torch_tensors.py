@@ -2,7 +2,7 @@
 
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -122,6 +122,28 @@ class View:
         line = self.region.stored(self.dtype, (self.span,), start).read()
         strides = [stride * width for stride in self.strides]
         return as_strided(line, self.shape, strides).copy()
+
+    @property
+    def streams(self) -> bool:
+        """Whether `chunks` needs no memory for all of it: it is all of a storage."""
+        whole = math.prod(self.shape) * self.dtype.itemsize == self.region.size
+        return whole and self._in_order()
+
+    def chunks(self) -> Iterator[memoryview]:
+        """See `albert_core.lazy.chunks`; the checksum is compared at the end.
+
+        Raises:
+            FormatError: The storage has another checksum.
+        """
+        stored = self.region.stored(self.dtype, self.shape, 0)
+        if not self.streams or stored.dtype.newbyteorder("<") != stored.dtype:
+            yield raw(self.read())
+            return
+        found = 0
+        for chunk in stored.chunks():
+            found = zlib.crc32(chunk, found)
+            yield chunk
+        self.region.compare(found)
 
     def _in_order(self) -> bool:
         """Whether the numbers follow each other as those of a plain array."""

@@ -674,3 +674,19 @@ def test_no_framework_is_loaded():
         "assert not {'torch', 'tensorflow', 'jax'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_whole_storages_are_read_some_at_a_time(tmp_path):
+    numbers = np.arange(700_000, dtype=np.float32).reshape(700, 1000)
+    write(tmp_path / "x.bin", {"a": numbers, "b": numbers[:2]})
+    found = read(tmp_path / "x.bin")
+    assert found["a"].streams
+    pieces = list(found["a"].chunks())
+    assert len(pieces) > 1
+    assert b"".join(pieces) == numbers.tobytes()
+    content = (tmp_path / "x.bin").read_bytes()
+    at = content.index(numbers[600].tobytes())
+    damaged = content[:at] + b"\x01" + content[at + 1 :]
+    (tmp_path / "x.bin").write_bytes(damaged)
+    with pytest.raises(FormatError, match="CHECKSUM"):
+        list(read(tmp_path / "x.bin")["a"].chunks())
