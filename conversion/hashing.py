@@ -18,7 +18,7 @@ from albert_core.schema import base_name
 from conversion.checkpoint import OpenCheckpoint
 
 SMALL = 2**16  # bytes that are hashed sooner than handed to another thread
-AHEAD = 8  # pieces that may wait to be hashed
+AHEAD = 3  # pieces that may wait to be hashed
 THREADS = 2  # that hash several arrays at once
 
 
