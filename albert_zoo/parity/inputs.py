@@ -19,6 +19,7 @@ CHOICES = 2
 SEED = 20_260_101
 
 
+MASK = 4  # [MASK] in the vocabularies of all released models
 MOST_TEXTS = 64  # of a user's
 
 
@@ -129,7 +130,7 @@ def _rows(config: AlbertConfig, length: int, stream: np.random.Generator) -> Inp
     mask[1, -(-length * 2 // 3) :] = 0  # right padding
     mask[2, : length // 3] = 0  # left padding
     ids[3] = ids[3, 0]  # repeated
-    special = [config.bos_token_id, config.eos_token_id, config.pad_token_id]
+    special = [config.bos_token_id, MASK, config.eos_token_id, config.pad_token_id]
     known = [x for x in special if x is not None and x < config.vocab_size]
     ids[4, : len(known)] = known[:length]
     mask[5] = 0  # padding only
