@@ -5,9 +5,8 @@ from pathlib import Path
 import click
 
 from albert_zoo.console import FRAMEWORKS, Choices
-
-MODES = ("float64", "float32", "tf32", "tpu-default", "float16", "bfloat16")
-LEVELS = ("bytes", "config", "tokens", "free", "forced", "loss", "gradients")
+from albert_zoo.parity.budgets import MODES
+from albert_zoo.parity.level_names import LEVELS
 
 frameworks_option = click.option(
     "--frameworks",
@@ -17,7 +16,7 @@ frameworks_option = click.option(
 modes_option = click.option(
     "--dtype",
     "modes",
-    type=Choices(MODES),
+    type=Choices(tuple(MODES)),
     default="float64,float32",
     show_default=True,
     help="Number types to compute in; tf32 and tpu-default are float32 with less exact "
@@ -26,7 +25,7 @@ modes_option = click.option(
 levels_option = click.option(
     "--level",
     "levels",
-    type=Choices(LEVELS),
+    type=Choices(tuple(LEVELS)),
     default=",".join(LEVELS),
     show_default=True,
     help="What to compare.",

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from albert_zoo.parity.level_names import LEVELS
 from albert_zoo.parity.measure import Metrics
 
 PASS, FAIL, NONFINITE = "PASS", "FAIL", "NONFINITE"
@@ -19,17 +20,6 @@ INCONCLUSIVE = (NONDETERMINISTIC, ERROR)
 
 # The largest budget that says anything: zeros are off by 1, and must not pass.
 TELLING = 0.5
-
-# Level -> what it compares.
-LEVELS = {
-    "bytes": "every weight, bit by bit, as the framework holds it after loading",
-    "config": "every field of the configuration",
-    "tokens": "the token ids of slow and fast tokenizer",
-    "free": "all outputs of the model, each layer fed by the one before",
-    "forced": "every call of a part of the model, fed what the reference had there",
-    "loss": "the loss",
-    "gradients": "the gradient of every parameter",
-}
 
 
 @dataclass(frozen=True)
