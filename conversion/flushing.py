@@ -14,6 +14,7 @@ from threading import Event
 from albert_core.files import sync
 
 EVERY = 0.05  # seconds
+SMALL = 2**26  # bytes that are at the disk sooner than they are in the way
 
 
 @contextmanager
@@ -40,4 +41,6 @@ def _flush(folder: Path, ended: Event) -> None:
             for name in names:
                 # Not there any more, it is another name's turn.
                 with suppress(FileNotFoundError):
-                    sync(Path(place, name))
+                    path = Path(place, name)
+                    if path.stat().st_size > SMALL:
+                        sync(path)
