@@ -14,7 +14,7 @@ from threading import Event
 from albert_core.files import sync
 
 EVERY = 0.05  # seconds
-SMALL = 2**26  # bytes that are at the disk sooner than they are in the way
+SMALL = 2**26  # bytes; what is smaller is quick to bring there at the end
 
 
 @contextmanager

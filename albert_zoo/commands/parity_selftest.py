@@ -34,7 +34,8 @@ def run_selftest(frameworks: Sequence[str], few: bool) -> list[dict[str, Any]]:
     click.echo(selftest.summary(findings), err=True)
     if not selftest.enough(findings):
         for finding in findings:
-            if not finding.caught or not finding.placed or not finding.named:
+            named = finding.named or not finding.cause
+            if not (finding.caught and finding.placed and named):
                 click.echo(f"  {finding.said()}", err=True)
         sys.exit(CHECK_FAILED)
     return [finding.to_dict() for finding in findings]

@@ -103,8 +103,12 @@ class Run:
 
     @property
     def verdict(self) -> str:
-        """The worst of all checks."""
-        return worst(self.checks)
+        """The worst of all; SKIPPED if all of a level was too coarse to judge."""
+        measured = [c for c in self.checks if c.metrics]
+        judged = {c.level for c in measured if c.verdict != SKIPPED}
+        found = worst(self.checks)
+        untold = {c.level for c in measured} - judged
+        return SKIPPED if found == PASS and untold else found
 
     @property
     def worst(self) -> Check:

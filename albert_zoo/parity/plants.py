@@ -17,6 +17,7 @@ from albert_zoo.parity.case import Case
 from albert_zoo.parity.catalogue import CAUSES
 from albert_zoo.parity.causes import Scenario
 from albert_zoo.parity.diagnosis import block_of, healthy
+from albert_zoo.parity.sample import LONGEST
 
 FIRST = "layer.0.inner.0"
 MODULES = {"torch": "torch", "tf": "tensorflow", "flax": "jax.numpy"}
@@ -210,7 +211,6 @@ IN_CODE: tuple[Plant, ...] = (
     ),
     Plant("dropout left on", "dropout left on", _DROPPED, spoil=_leave_dropout_on),
 )
-LONGEST = 64  # positions of the model of the self-test
 
 
 @contextmanager

@@ -183,7 +183,9 @@ def look(
             progress(f"{run.framework}, {run.mode}: {level}")
             run.checks += judge.run(level)
     run.first = first_divergence(run, judge.case)
-    if run.verdict in (*checks.FAILED, checks.NONDETERMINISTIC):
+    broken = any(check.verdict == checks.ERROR for check in run.checks)
+    # What cannot be run cannot be looked into, either.
+    if not broken and run.verdict in (*checks.FAILED, checks.NONDETERMINISTIC):
         progress(f"{run.framework}, {run.mode}: look for the cause")
         run.causes = causes(judge.case, judge.probe, run)
 

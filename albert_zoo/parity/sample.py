@@ -8,6 +8,8 @@ from albert_core import checkpoint, schema
 from albert_core.config import AlbertConfig
 from albert_core.initial import initial_value
 
+LONGEST = 64  # positions
+
 
 def write_sample(directory: Path) -> Path:
     """Write the small checkpoint that a run without a path is about.
@@ -24,7 +26,7 @@ def write_sample(directory: Path) -> Path:
         inner_group_num=2,
         num_attention_heads=4,
         intermediate_size=96,
-        max_position_embeddings=64,
+        max_position_embeddings=LONGEST,
         architectures=["AlbertForPreTraining"],
     )
     stream = np.random.default_rng(0)

@@ -64,8 +64,8 @@ class Finding:
 
     @property
     def named(self) -> bool:
-        """Whether the cause was named first, where it has a name."""
-        return not self.cause or list(self.causes[:1]) == [self.cause]
+        """Whether the cause, which has a name, was named first."""
+        return bool(self.cause) and list(self.causes[:1]) == [self.cause]
 
     def said(self) -> str:
         """The finding as a line."""
@@ -83,9 +83,9 @@ class Finding:
 
 def enough(findings: Sequence[Finding]) -> bool:
     """Whether all mistakes were found in the right place, and most were named."""
-    named = sum(finding.named for finding in findings)
+    named = [finding.named for finding in findings if finding.cause]
     found = all(finding.caught and finding.placed for finding in findings)
-    return bool(findings) and found and named >= NAMED * len(findings)
+    return bool(findings) and found and sum(named) >= NAMED * len(named)
 
 
 def summary(findings: Sequence[Finding]) -> str:
@@ -93,8 +93,9 @@ def summary(findings: Sequence[Finding]) -> str:
     count = len(findings)
     return (
         f"Self-test: of {count} planted mistakes {sum(f.caught for f in findings)} "
-        f"were caught, {sum(f.placed for f in findings)} at the right call, and of "
-        f"{sum(f.named for f in findings)} the cause was named first."
+        f"were caught, {sum(f.placed for f in findings)} at the right call; of "
+        f"{sum(bool(f.cause) for f in findings)} causes with a name "
+        f"{sum(f.named for f in findings)} were named first."
     )
 
 

@@ -84,6 +84,33 @@ def test_a_framework_that_fails_is_inconclusive(call, monkeypatch):
     assert bad["share_of_budget"] is None
 
 
+def test_a_framework_that_fails_besides_other_faults_is_no_traceback(call, monkeypatch):
+    def broken(x):
+        raise RuntimeError("no such kernel")
+
+    from albert_torch import AlbertModel
+
+    load = AlbertModel.from_pretrained.__func__
+
+    def changed(cls, *arguments, **options):
+        return load(cls, *arguments, layer_norm_eps=1e-3, **options)
+
+    layers = importlib.import_module("albert_torch.layers")
+    monkeypatch.setattr(layers, "merge_heads", broken)
+    monkeypatch.setattr(AlbertModel, "from_pretrained", classmethod(changed))
+    code, found = figures(call, "--level", "config,free")
+    assert code == console.CHECK_FAILED
+    verdicts = {check["verdict"] for check in found["runs"][0]["checks"]}
+    assert verdicts == {"PASS", "FAIL", "ERROR"}
+
+
+def test_budgets_that_allow_anything_prove_nothing(call):
+    code, found = figures(call, "--budget-scale", "1e13")
+    assert code == console.INCONCLUSIVE
+    assert not found["passed"]
+    assert found["runs"][0]["levels"]["free"] == "SKIPPED"
+
+
 def test_a_framework_that_is_not_repeatable_is_inconclusive(call, monkeypatch):
     layers = importlib.import_module("albert_torch.layers")
     old = layers.merge_heads
