@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from albert_core.crc32c import crc32c, masked
 from albert_core.errors import FormatError, shown
 from albert_core.file_checks import AGAIN, check_shape
 from albert_core.lazy import Array
 from albert_core.safetensors_file import Stored
 from conversion.formats.bundle_entry import DTYPES, Entry, slice_key
-from conversion.formats.crc32c import crc32c, masked
 
 MOST_SLICES = 1024  # of one tensor
 

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
+from albert_core.crc32c import crc32c, masked
 from albert_core.errors import FormatError
 from albert_core.file_checks import AGAIN, first_bytes, not_a, refusing
-from conversion.formats.crc32c import crc32c, masked
 
 MAGIC = struct.pack("<Q", 0xDB4775248B80FB57)
 FOOTER = 48

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
+from albert_core.crc32c import Checksum, masked
 from albert_core.errors import FormatError, shown
 from albert_core.file_checks import (
     AGAIN,
@@ -35,7 +36,6 @@ from conversion.formats.bundle_entry import (
     to_header,
 )
 from conversion.formats.bundle_path import find_prefix
-from conversion.formats.crc32c import Checksum, masked
 
 __all__ = ["find_prefix", "read", "unsupported", "write"]
 

@@ -16,6 +16,7 @@ import msgpack
 import numpy as np
 
 from albert_core import AlbertConfig, safetensors_file
+from albert_core.crc32c import crc32c, masked
 from albert_core.errors import AlbertError, FormatError
 from albert_core.sharding import read_sharded
 from conversion.formats import (
@@ -30,7 +31,6 @@ from conversion.formats import (
     tensor_bundle,
     torch_bin,
 )
-from conversion.formats.crc32c import crc32c, masked
 
 NUMBERS = np.arange(6, dtype="<f4").reshape(2, 3)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from albert_core import wire
+from albert_core.crc32c import _TABLE, Checksum, crc32c, masked
 from albert_core.errors import CheckpointError, FormatError
 from conversion.formats import level_table
 from conversion.formats.bundle_entry import (
@@ -18,7 +19,6 @@ from conversion.formats.bundle_entry import (
     to_bytes,
     to_header,
 )
-from conversion.formats.crc32c import _TABLE, Checksum, crc32c, masked
 from conversion.formats.tensor_bundle import find_prefix, read, unsupported, write
 from tests.conversion.fuzzing import FUZZ, changed
 

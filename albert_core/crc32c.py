@@ -4,8 +4,8 @@ A CRC is the remainder of the data, read as a polynomial over GF(2), by a polyno
 P divides x^5685 + x^1362 + x^426 + 1, and so, since squaring keeps sums here, also the
 same with all exponents times 8 or 64. Hence a byte may be deleted if it is added (xor)
 to those 4323, 5259 and 5685 places on, and 4323 bytes can be treated at once; or the
-same with eight bytes for each. The last 5685 bytes go through the usual table. That is
-some gigabytes a second, so no package is needed for it.
+same with eight bytes for each. The last 5685 bytes go through the usual table, but for
+64 places at once. That is some gigabytes a second, so no package is needed for it.
 """
 
 from typing import Any, cast
@@ -18,6 +18,7 @@ _STEPS = 4323, 5259, 5685
 _UNITS = 8, 1
 _CHUNK = 2**20  # bytes that are folded at a time
 _ONES = 0xFFFFFFFF  # what a sum begins with
+_LINE = 64  # bytes of the rest that are looked up at a time
 
 
 def _table() -> list[int]:
@@ -30,6 +31,20 @@ def _table() -> list[int]:
 
 
 _TABLE = _table()
+
+
+def _places() -> NDArray[np.uint32]:
+    """What each byte adds to the sum of a line, by its place in the line."""
+    table = np.array(_TABLE, np.uint32)
+    rows: list[NDArray[Any]] = [table]
+    while len(rows) < _LINE:
+        # The same with one byte more, a zero, behind it.
+        rows.append(table[rows[-1] & 255] ^ rows[-1] >> 8)
+    return np.stack(rows[::-1]).astype(np.uint32)
+
+
+_PLACES = _places()
+_FIRST: list[list[int]] = _PLACES[:4].tolist()
 
 
 class Checksum:
@@ -56,7 +71,20 @@ class Checksum:
         """The checksum of all of them."""
         self._fold(_UNITS[1])
         crc = self._start
-        for byte in self._rest.tobytes():
+        stop = len(self._rest) // _LINE * _LINE
+        lines = self._rest[:stop].reshape(-1, _LINE)
+        sums = np.bitwise_xor.reduce(_PLACES[np.arange(_LINE), lines], axis=1)
+        # The sum so far is the same as four bytes added to the first of the next line.
+        a, b, c, d = _FIRST
+        for line in sums.tolist():
+            crc = (
+                line
+                ^ a[crc & 255]
+                ^ b[crc >> 8 & 255]
+                ^ c[crc >> 16 & 255]
+                ^ d[crc >> 24]
+            )
+        for byte in self._rest[stop:].tobytes():
             crc = _TABLE[(crc ^ byte) & 255] ^ crc >> 8
         return crc ^ _ONES
 
