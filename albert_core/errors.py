@@ -41,6 +41,10 @@ class InputError(AlbertError):
     """The arguments of a model call do not fit the model."""
 
 
+class TrainingError(AlbertError):
+    """A run of training cannot go on, or a folder is that of another run."""
+
+
 class TokenizerError(AlbertError):
     """A tokenizer's files or arguments, or a text, cannot be used."""
 

@@ -400,6 +400,21 @@ def cross_entropy(logits: Array, labels: Array, ignored: int = IGNORED) -> Array
     return -jnp.where(counted, chosen, 0).sum() / counted.sum()
 
 
+def summed_cross_entropy(logits: Array, labels: Array) -> Array:
+    """Sum of the negative log-likelihood over the labels that are not ignored."""
+    rows = jax.nn.log_softmax(widen(reshape(logits, (-1, logits.shape[-1]))), -1)
+    labels = reshape(labels, -1)
+    counted = labels != IGNORED
+    classes = jnp.where(counted, labels, 0)[:, None]
+    chosen = jnp.take_along_axis(rows, classes, -1)[:, 0]
+    return -jnp.where(counted, chosen, 0).sum()
+
+
+def count_right(logits: Array, labels: Array) -> Array:
+    """How many labels have the highest score."""
+    return (logits.argmax(-1) == labels).sum()
+
+
 def mean_squared_error(logits: Array, labels: Array) -> Array:
     """Mean of the squared differences."""
     return jnp.square(widen(logits) - labels).mean()

@@ -450,6 +450,22 @@ def cross_entropy(logits: Tensor, labels: Tensor, ignored: int = IGNORED) -> Ten
     return tf.reduce_sum(each_loss * counted) / tf.reduce_sum(counted)
 
 
+def summed_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Sum of the negative log-likelihood over the labels that are not ignored."""
+    rows = widen(reshape(logits, (-1, tf.shape(logits)[-1])))
+    labels = reshape(labels, (-1,))
+    counted = tf.not_equal(labels, IGNORED)
+    classes = tf.where(counted, labels, tf.zeros_like(labels))
+    each_loss = tf.nn.sparse_softmax_cross_entropy_with_logits(classes, rows)
+    return tf.reduce_sum(each_loss * tf.cast(counted, each_loss.dtype))
+
+
+def count_right(logits: Tensor, labels: Tensor) -> Tensor:
+    """How many labels have the highest score."""
+    found = tf.argmax(logits, -1, output_type=labels.dtype)
+    return tf.math.count_nonzero(tf.equal(found, labels))
+
+
 def mean_squared_error(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean of the squared differences."""
     return tf.reduce_mean(tf.square(widen(logits) - widen(labels)))

@@ -362,6 +362,19 @@ def cross_entropy(logits: Tensor, labels: Tensor, ignored: int = IGNORED) -> Ten
     )
 
 
+def summed_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Sum of the negative log-likelihood over the labels that are not ignored."""
+    rows = widen(logits.reshape(-1, logits.shape[-1]))
+    return functional.cross_entropy(
+        rows, labels.reshape(-1).long(), ignore_index=IGNORED, reduction="sum"
+    )
+
+
+def count_right(logits: Tensor, labels: Tensor) -> Tensor:
+    """How many labels have the highest score."""
+    return (logits.argmax(-1) == labels).sum()
+
+
 def mean_squared_error(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean of the squared differences."""
     return functional.mse_loss(logits, labels)

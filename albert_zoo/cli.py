@@ -11,7 +11,9 @@ from albert_core.errors import AlbertError, MissingPackageError
 from albert_zoo.commands.bench import bench
 from albert_zoo.commands.checkpoints import diff, hash_command, inspect
 from albert_zoo.commands.convert import convert
+from albert_zoo.commands.data import data
 from albert_zoo.commands.parity import parity
+from albert_zoo.commands.pretrain import pretrain
 from albert_zoo.commands.run import run
 from albert_zoo.commands.tokenize import tokenize
 from albert_zoo.console import BAD_INPUT, ENVIRONMENT, MISSING, OK, printable
@@ -27,7 +29,18 @@ def cli() -> None:
     """
 
 
-for command in (bench, convert, diff, hash_command, inspect, parity, run, tokenize):
+for command in (
+    bench,
+    convert,
+    data,
+    diff,
+    hash_command,
+    inspect,
+    parity,
+    pretrain,
+    run,
+    tokenize,
+):
     cli.add_command(command)
 
 
