@@ -22,6 +22,10 @@ OWNERLESS = tuple(
 )
 
 
+# The model that comes with the package, and where it lies.
+BUNDLED = "albert-nano"
+ASSETS = Path(__file__).parents[1] / "albert_zoo" / "assets"
+
 # What `resolve` takes besides the name.
 OPTIONS = (
     "cache_dir",
@@ -43,7 +47,8 @@ def resolve(
 ) -> Path:
     """Find a checkpoint on this machine, or fetch it from the Hugging Face hub.
 
-    An existing path wins. Otherwise the name is taken for a hub name
+    An existing path wins, then "albert-nano", the small model that comes with the
+    package. Otherwise the name is taken for a hub name
     ("albert/albert-base-v2", or the older "albert-base-v2"), which is looked up in the
     cache and on the network.
 
@@ -61,6 +66,8 @@ def resolve(
     if path.exists():
         return path / subfolder
     name = str(name_or_path)
+    if name == BUNDLED and (ASSETS / BUNDLED).is_dir():
+        return ASSETS / BUNDLED / subfolder
     if isinstance(name_or_path, Path) or looks_like_path(name):
         raise CheckpointError(
             f"{name} does not exist. Give the directory of a checkpoint, or a hub name "

@@ -101,11 +101,13 @@ class Schedule:
             or self.learning_rate <= 0
             or self.total_steps < 1
             or not 0 <= self.warmup_steps <= self.total_steps
+            or not 0 <= self.power < np.inf
         ):
             raise InputError(
-                f"The learning rate must be over 0, the steps 1 or more and the "
-                f"warm-up no longer than these; they are {self.learning_rate}, "
-                f"{self.total_steps} and {self.warmup_steps}. Change them."
+                f"The learning rate must be over 0, the steps 1 or more, the warm-up "
+                f"no longer than these and the power 0 or more; they are "
+                f"{self.learning_rate}, {self.total_steps}, {self.warmup_steps} and "
+                f"{self.power}. Change them."
             )
 
 

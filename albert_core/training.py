@@ -60,8 +60,48 @@ def parts(batch: Batch, count: int = 1, share: slice = slice(None)) -> list[Part
         order = len(batch[MASKED_LABELS])
         weights = {"masked": 1 / masked, "order": 1 / order}
         return [Part(cut, weights) for cut in cuts]
-    whole = _examples(batch)
-    return [Part(cut, {"loss": _examples(cut) / whole}) for cut in cuts]
+    whole = max(1, _examples(batch))
+    return [_part(cut, 1 / whole) for cut in cuts]
+
+
+def spread(part: Part, count: int) -> list[Part]:
+    """Cut a part for several devices, as many rows for each.
+
+    Raises:
+        InputError: The rows cannot be divided.
+    """
+    size = rows_each(part.inputs, count)
+    cuts = [
+        {name: x[i * size : (i + 1) * size] for name, x in part.inputs.items()}
+        for i in range(count)
+    ]
+    if is_pretraining(part.inputs):
+        return [Part(cut, part.weights) for cut in cuts]
+    each = part.weights["loss"] / max(1, _examples(part.inputs))
+    return [_part(cut, each) for cut in cuts]
+
+
+def rows_each(inputs: Batch, count: int) -> int:
+    """How many rows of a part each of several devices has.
+
+    Raises:
+        InputError: They cannot be divided.
+    """
+    rows = len(next(iter(inputs.values())))
+    if rows % count:
+        raise InputError(
+            f"A part of {rows} rows cannot be spread over {count} devices. Choose a "
+            f"batch size, and a number of parts, that make it a multiple of {count}."
+        )
+    return rows // count
+
+
+def _part(cut: Batch, each: float) -> Part:
+    """A part of a task's batch; `each` is what an example of it weighs."""
+    count = _examples(cut)
+    if not count:  # a mean of nothing is no number; at a weight of 0 any label does
+        cut = {**cut, "labels": np.zeros_like(cut["labels"])}
+    return Part(cut, {"loss": count * each})
 
 
 def _slices(rows: int, count: int) -> Sequence[slice]:
@@ -71,7 +111,9 @@ def _slices(rows: int, count: int) -> Sequence[slice]:
 
 def _examples(batch: Batch) -> int:
     """How many labels the mean of a task's loss is over."""
-    labels = batch.get("labels", batch.get("start_positions"))
+    if "start_positions" in batch:
+        return len(batch["start_positions"])
+    labels = batch.get("labels")
     if labels is None:
         raise InputError(
             f"The batch holds {', '.join(batch)}, and nothing to learn from. Give "

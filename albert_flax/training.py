@@ -12,7 +12,6 @@ from jax import Array
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 
-from albert_core.errors import InputError
 from albert_core.optimization import (
     Moves,
     Optimizer,
@@ -22,7 +21,7 @@ from albert_core.optimization import (
     update,
 )
 from albert_core.spelling import FLAX
-from albert_core.training import Part, added, is_pretraining
+from albert_core.training import Part, added, is_pretraining, rows_each
 from albert_flax import params as trees
 from albert_flax.ops import (
     count_right,
@@ -125,6 +124,7 @@ class Training:
         self.second = jax.tree.map(jnp.zeros_like, self.weights)
         self._gradients = jax.jit(jax.grad(self._loss, has_aux=True))
         self._evaluate = jax.jit(self._loss)
+        self._predict = jax.jit(self._outputs)
         self._move = jax.jit(self._moved, donate_argnums=(0, 1, 2))
 
     def step(self, parts: Sequence[Part], rate: float, seed: int) -> dict[str, float]:
@@ -209,18 +209,28 @@ class Training:
     def _loss(
         self, weights: Any, inputs: Any, shares: Any, key: Array | None
     ) -> tuple[Array, Figures]:
+        loss: Callable[..., Any] = (
+            pretraining_loss if is_pretraining(inputs) else task_loss
+        )
+        with dropout_keys(key):
+            return loss(self._module(weights), inputs, shares)
+
+    def _module(self, weights: Any) -> Any:
         tree = trees.nest(
             {
                 trees.path_of(row): weights[name].astype(self.dtype)
                 for name, row in self.rows.items()
             }
         )
-        module = nnx.merge(self.model._program.graph, nnx.State(tree))
-        loss: Callable[..., Any] = (
-            pretraining_loss if is_pretraining(inputs) else task_loss
-        )
-        with dropout_keys(key):
-            return loss(module, inputs, shares)
+        return nnx.merge(self.model._program.graph, nnx.State(tree))
+
+    def predict(self, inputs: Arrays, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """Some outputs of the model, without dropout."""
+        found = self._predict(self.weights, self._inputs(Part(inputs, {})))
+        return {name: np.asarray(found[name], np.float64) for name in wanted}
+
+    def _outputs(self, weights: Any, inputs: Any) -> Any:
+        return dict(self._module(weights)(**inputs, return_dict=True))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The weights, in canonical names and layout."""
@@ -261,13 +271,7 @@ class Training:
         self.model._params = trees.nest(leaves)
 
     def _inputs(self, part: Part) -> dict[str, Array]:
-        count = 1 if self.by_row is None else self.by_row.mesh.size
-        rows = len(next(iter(part.inputs.values())))
-        if rows % count:
-            raise InputError(
-                f"A part of {rows} rows cannot be spread over {count} devices. "
-                f"Choose a batch size that is a multiple of {count}."
-            )
+        rows_each(part.inputs, 1 if self.by_row is None else self.by_row.mesh.size)
         return {
             name: jax.device_put(
                 array if array.dtype.kind in "iu" else array.astype(self.dtype),

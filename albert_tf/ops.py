@@ -383,14 +383,16 @@ def _recomputed(
 ) -> Tensor:
     """Call a group, and keep only what goes in for the backward pass."""
     training = bool(group._get_call_context().get_value("training"))
-    drops = [x for x in group._flatten_layers() if getattr(x, "rate", 0) > 0]
+    layers = reversed(list(group._flatten_layers()))  # in the order of their calls
+    drops = [x for x in layers if getattr(x, "rate", 0) > 0]
     seed: Any = drops[0].seed_generator.next() if drops and training else None
     given = {"hidden_states": hidden, "bias": bias, "head_mask": row}
     given = {name: value for name, value in given.items() if value is not None}
 
     def call(*values: Tensor) -> Tensor:
-        # The generator counts its second number on with every call of the group.
-        seeds = (tf.add(tf.cast(seed, tf.int32), [i, 0]) for i in count())
+        # The generator counts its second number on by one with every call of the
+        # group; so `training.Training` sets it for the drops of a step.
+        seeds = (tf.add(tf.cast(seed, tf.int32), [0, i * 2**16]) for i in count())
         token = _replayed.set((training, seeds))
         try:
             return group(**dict(zip(given, values, strict=True)))[0]

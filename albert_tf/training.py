@@ -8,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from albert_core.errors import InputError
 from albert_core.optimization import (
     Moves,
     Optimizer,
@@ -18,7 +17,7 @@ from albert_core.optimization import (
     update,
 )
 from albert_core.spelling import KERAS
-from albert_core.training import Part, added, is_pretraining
+from albert_core.training import Part, added, is_pretraining, spread
 from albert_tf.ops import (
     count_right,
     is_at,
@@ -121,11 +120,12 @@ class Training:
         with tf.device(self.device):
             self.first = {n: _zeros(w) for n, w in self.weights.items()}
             self.second = {n: _zeros(w) for n, w in self.weights.items()}
-        layers = model._flatten_layers(include_self=False)
+        layers = reversed(list(model._flatten_layers(include_self=False)))
         drops = [x for x in layers if isinstance(x, keras.layers.Dropout) and x.rate]
         self.seeds = [layer.seed_generator.state for layer in drops]
         self._gradients = tf.function(self._spread, reduce_retracing=True)
         self._evaluate = tf.function(self._loss, reduce_retracing=True)
+        self._predict = tf.function(self._outputs, reduce_retracing=True)
         self._move = tf.function(self._moved)
 
     def step(self, parts: Sequence[Part], rate: float, seed: int) -> dict[str, float]:
@@ -146,7 +146,7 @@ class Training:
         gradients: Any = None
         with tf.device(self.device):
             for part in parts:
-                one, figures = self._gradients(self._inputs(part), self._shares(part))
+                one, figures = self._gradients(*self._given(part))
                 gradients = one if gradients is None else _sums(gradients, one)
                 found.append(figures)
             figures = added(found)
@@ -211,10 +211,19 @@ class Training:
 
     def evaluate(self, part: Part) -> dict[str, float]:
         """The figures of a part, without dropout, and without learning."""
-        inputs = {name: self._tensor(x) for name, x in part.inputs.items()}
         with tf.device(self.device):
-            _, figures = self._evaluate(inputs, self._shares(part))
+            _, figures = self._evaluate(self._inputs(part), self._shares(part))
         return {name: float(x) for name, x in figures.items()}
+
+    def predict(self, inputs: Arrays, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """Some outputs of the model, without dropout."""
+        with tf.device(self.device):
+            given = {name: self._tensor(x) for name, x in inputs.items()}
+            found = self._predict(given)
+        return {name: found[name].numpy().astype(np.float64) for name in wanted}
+
+    def _outputs(self, inputs: Any) -> Any:
+        return dict(self.model(**inputs, return_dict=True, training=False))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The weights, in canonical names and layout."""
@@ -244,23 +253,18 @@ class Training:
             for name, row in self.rows.items()
         }
 
-    def _inputs(self, part: Part) -> Any:
+    def _given(self, part: Part) -> Any:
+        """Inputs and weights of a part, or of each replica's share of it."""
         count = self.strategy.num_replicas_in_sync
         if count == 1:
-            return {name: self._tensor(x) for name, x in part.inputs.items()}
-        rows = len(next(iter(part.inputs.values())))
-        if rows % count:
-            raise InputError(
-                f"A part of {rows} rows cannot be spread over {count} devices. "
-                f"Choose a batch size that is a multiple of {count}."
-            )
+            return self._inputs(part), self._shares(part)
+        pieces = [(self._inputs(one), self._shares(one)) for one in spread(part, count)]
+        return self.strategy.experimental_distribute_values_from_function(
+            lambda context: pieces[context.replica_id_in_sync_group]
+        )
 
-        def share(context: Any) -> Any:
-            start = context.replica_id_in_sync_group * (rows // count)
-            mine = slice(start, start + rows // count)
-            return {name: self._tensor(x[mine]) for name, x in part.inputs.items()}
-
-        return self.strategy.experimental_distribute_values_from_function(share)
+    def _inputs(self, part: Part) -> dict[str, Tensor]:
+        return {name: self._tensor(x) for name, x in part.inputs.items()}
 
     def _shares(self, part: Part) -> dict[str, Tensor]:
         return {name: tf.constant(x, self.dtype) for name, x in part.weights.items()}

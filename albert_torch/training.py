@@ -180,6 +180,14 @@ class Training:
             _, figures = _Learner(self.model)(self._inputs(part), part.weights)
         return {name: float(x) for name, x in figures.items()}
 
+    @torch.no_grad()
+    def predict(self, inputs: Arrays, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """Some outputs of the model, without dropout."""
+        self.model.eval()
+        with self._precision():
+            found = self.model(**self._inputs(Part(inputs, {})), return_dict=True)
+        return {name: found[name].double().cpu().numpy() for name in wanted}
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The weights, in canonical names and layout."""
         return {name: to_array(weight) for name, weight in self.weights.items()}
@@ -227,7 +235,9 @@ class Training:
         """The figures of all processes, added up."""
         if self.processes == 1:
             return figures
-        sums = torch.tensor(list(figures.values()), device=self.model.device)
+        sums = torch.tensor(
+            list(figures.values()), dtype=torch.float64, device=self.model.device
+        )
         distributed.all_reduce(sums)
         return dict(zip(figures, sums.tolist(), strict=True))
 

@@ -12,6 +12,8 @@ from albert_zoo.commands.bench import bench
 from albert_zoo.commands.checkpoints import diff, hash_command, inspect
 from albert_zoo.commands.convert import convert
 from albert_zoo.commands.data import data
+from albert_zoo.commands.evaluate import evaluate, predict
+from albert_zoo.commands.finetune import finetune
 from albert_zoo.commands.parity import parity
 from albert_zoo.commands.pretrain import pretrain
 from albert_zoo.commands.run import run
@@ -34,9 +36,12 @@ for command in (
     convert,
     data,
     diff,
+    evaluate,
+    finetune,
     hash_command,
     inspect,
     parity,
+    predict,
     pretrain,
     run,
     tokenize,

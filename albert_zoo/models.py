@@ -170,7 +170,16 @@ def check_complete(directory: Path, task: str) -> None:
     Raises:
         CheckpointError: As said; the message names all of it.
     """
-    head = head_for(directory, task)
+    check_head(directory, head_for(directory, task), task)
+
+
+def check_head(directory: Path, head: str, task: str | None = None) -> None:
+    """Refuse a checkpoint that lacks weights of a head, or names other labels.
+
+    Raises:
+        CheckpointError: As said; the message names all of it.
+    """
+    task = task or tasks_of(head)[0]
     config, stored = open_pretrained(directory, None, {})
     rows = {name: stored.shape(name) for name in stored if name == "classifier.weight"}
     for name, shape in rows.items():

@@ -47,9 +47,9 @@ def _outputs(model: Any, ops: Any, take: Any, inputs: Mapping[str, Any]) -> Any:
 
 
 def _shaped(model: Any, inputs: Mapping[str, NDArray[Any]]) -> Arrays:
-    """Rows as a model takes them: one choice each where it chooses."""
+    """Rows as a model takes them: one choice each where it chooses, unless it has."""
     if model.head == "ForMultipleChoice":
-        return {name: array[:, None] for name, array in inputs.items()}
+        return {k: x[:, None] if x.ndim == 2 else x for k, x in inputs.items()}
     return dict(inputs)
 
 
@@ -92,7 +92,8 @@ def tf_predictor(model: Any) -> Predictor:
 
     @cache
     def graph(names: tuple[str, ...], wanted: tuple[str, ...]) -> Any:
-        shape = (None, 1, None) if model.head == "ForMultipleChoice" else (None, None)
+        chooses = model.head == "ForMultipleChoice"
+        shape = (None, None, None) if chooses else (None, None)
         specs = {name: tf.TensorSpec(shape, tf.int32, name) for name in names}
 
         def forward(inputs: Any) -> Any:

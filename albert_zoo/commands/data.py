@@ -150,11 +150,17 @@ def show(folder: Path, tokenizer: str, count: int) -> None:
     """  # noqa: D301  (click reads the backspace)
     from albert_core.data.pretraining.batches import PretrainingData
     from albert_core.data.pretraining.creation import vocabulary
+    from albert_core.errors import InputError
 
-    words = vocabulary(tokenizer).tokenizer
-    for batch in PretrainingData(folder).in_order(1, count):
+    made, words = PretrainingData(folder), vocabulary(tokenizer)
+    if words.fingerprint != made.manifest.vocabulary:
+        raise InputError(
+            f"{folder} was made with another vocabulary than that of {tokenizer}. Give "
+            f"the tokenizer that it was made with."
+        )
+    for batch in made.in_order(1, count):
         row = {name: array[0] for name, array in batch.items()}
-        click.echo(printable("\n".join(_readable(row, words))))
+        click.echo(printable("\n".join(_readable(row, words.tokenizer))))
 
 
 def _readable(row: Any, words: Any) -> Iterator[str]:

@@ -25,7 +25,7 @@ from albert_zoo.commands.training_options import FOLDER
 @click.option("--model", help="Begin with the weights of this checkpoint or hub name.")
 @click.option("--tokenizer", help="Saved with the model; it must be that of the data.")
 @click.option("--held-out", type=FOLDER, help="Instances to judge the model on.")
-@training_options.recipe_values("max_length")
+@training_options.recipe_values("max_length", "max_tokens")
 @training_options.computing
 def pretrain(
     data: Path,

@@ -9,7 +9,7 @@ import json
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,13 @@ from albert_core import checkpoint as canonical
 from albert_core import folder as folders
 from albert_core import safetensors_file
 from albert_core.config import AlbertConfig
-from albert_core.errors import TrainingError, shown
+from albert_core.errors import TrainingError, listed, shown
 from albert_core.files import read_json, sync, write_text
+from albert_core.optimization import moment_names
 
 SETTINGS, STATE, MOMENTS = "run.json", "state.json", "optimizer.safetensors"
 CHECKPOINT = re.compile(r"checkpoint-(\d+)")
-UNFINISHED = ".unfinished-"
+UNFINISHED, REPLACED = ".unfinished-", ".replaced-"
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -39,6 +40,7 @@ class State:
         count: Updates; fewer than steps where some changed nothing.
         best: The best value of what the run is judged by, None before there is one.
         best_step: Where that was.
+        worse: Judgements since then, which found nothing better.
         seconds: Spent on steps, also by earlier processes.
     """
 
@@ -47,6 +49,7 @@ class State:
     count: int = 0
     best: float | None = None
     best_step: int | None = None
+    worse: int = 0
     seconds: float = 0.0
 
 
@@ -73,16 +76,19 @@ class RunFolder:
     ) -> None:
         self.path = folders.make(path)
         self.tokenizer_files = tokenizer_files or {}
-        for left in self.path.glob(f"{UNFINISHED}*"):
-            shutil.rmtree(left, ignore_errors=True)
+        self._tidy()
         file, settings = self.path / SETTINGS, json.loads(json.dumps(settings))
         if not file.exists():
-            if resume and not any(self.path.iterdir()):
-                resume = False  # killed before the first step
-            if resume:
+            there = [x.name for x in self.path.iterdir() if not x.name.startswith(".")]
+            if resume and there:  # otherwise it was killed before the first step
                 raise TrainingError(
                     f"{path} holds no run to go on with: there is no {SETTINGS}. Leave "
                     f"--resume out, or give the folder of a run."
+                )
+            if self.steps():
+                raise TrainingError(
+                    f"{path} holds checkpoints of something else, as there is no "
+                    f"{SETTINGS}. Give another folder."
                 )
             write_text(file, json.dumps(settings, indent=2) + "\n")
             return
@@ -92,6 +98,17 @@ class RunFolder:
                 f"another folder."
             )
         self._compare(read_json(file, TrainingError), settings)
+
+    def _tidy(self) -> None:
+        """Finish or undo what a killed process has left."""
+        for left in self.path.glob(f"{UNFINISHED}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        for left in self.path.glob(f"{REPLACED}*"):
+            target = self.checkpoint(int(left.name.removeprefix(REPLACED)))
+            if target.exists():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.rename(target)
 
     def _compare(self, found: Mapping[str, Any], given: Mapping[str, Any]) -> None:
         differing = [
@@ -127,19 +144,24 @@ class RunFolder:
             for file in place.iterdir():
                 sync(file)
             sync(place)
+            old = self.path / f"{REPLACED}{state.step}"
             if target.exists():
-                shutil.rmtree(target)
+                target.rename(old)
             place.rename(target)
+            shutil.rmtree(old, ignore_errors=True)
         finally:
             shutil.rmtree(place, ignore_errors=True)
         sync(self.path)
         return target
 
     def _fresh(self, step: int) -> Path:
-        place = self.path / f"{UNFINISHED}{step}"
+        place = self._unfinished(step)
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir()
         return place
+
+    def _unfinished(self, step: int) -> Path:
+        return self.path / f"{UNFINISHED}{step}"
 
     def _write_model(self, place: Path, config: AlbertConfig, arrays: Arrays) -> None:
         canonical.save(place, config, dict(arrays))
@@ -150,30 +172,58 @@ class RunFolder:
         """Read the checkpoint of a step: weights, moments, state.
 
         Raises:
-            TrainingError: Its state is damaged.
-            CheckpointError: Its weights are.
+            TrainingError: It is damaged.
         """
         place = self.checkpoint(step)
-        values = read_json(place / STATE, TrainingError)
         try:
-            state = State(**values)
-        except TypeError as problem:
+            values = read_json(place / STATE, TrainingError)
+            state = _state(values, step)
+            weights = canonical.Checkpoint.open(place)
+            arrays = {name: weights[name] for name in weights}
+            stored = safetensors_file.read_header(place / MOMENTS)
+            moments = {name: array.read() for name, array in stored.items()}
+            _check_moments(arrays, moments)
+        except ValueError as problem:
             raise TrainingError(
-                f"{place / STATE} is damaged: {problem}. Remove the folder "
-                f"{place.name} to go on from the checkpoint before it."
+                f"{place} is damaged: {problem} Remove this folder to go on from the "
+                f"checkpoint before it."
             ) from problem
-        stored = safetensors_file.read_header(place / MOMENTS)
-        moments = {name: array.read() for name, array in stored.items()}
-        weights = canonical.Checkpoint.open(place)
-        return {name: weights[name] for name in weights}, moments, state
+        return arrays, moments, state
 
     def keep(self, last: int, best: int | None) -> None:
         """Remove all checkpoints but the last ones and the best."""
         for step in self.steps()[:-last] if last else []:
             if step != best:
-                shutil.rmtree(self.checkpoint(step), ignore_errors=True)
+                shutil.rmtree(self.checkpoint(step).rename(self._unfinished(step)))
 
     def finish(self, step: int, config: AlbertConfig) -> None:
         """Put the model of a step into the folder itself, where users look for it."""
         weights = canonical.Checkpoint.open(self.checkpoint(step))
         self._write_model(self.path, config, {name: weights[name] for name in weights})
+
+
+def _state(values: Mapping[str, Any], step: int) -> State:
+    kinds = {row.name for row in fields(State)}
+    wrong = sorted((values.keys() ^ kinds) - {"worse"})
+    for name in values.keys() & kinds:
+        number = type(values[name]) is int or isinstance(values[name], float)
+        if name not in ("best", "best_step") or values[name] is not None:
+            whole = name not in ("best", "seconds")
+            if not number or (whole and type(values[name]) is not int):
+                wrong.append(f"{name} = {shown(values[name])}")
+    if wrong or values["step"] != step:
+        found = ", ".join(wrong) or f"step = {values['step']}"
+        raise TrainingError(f"{STATE} does not fit: {found}.")
+    return State(**values)
+
+
+def _check_moments(arrays: Arrays, moments: Arrays) -> None:
+    # An untied decoder's bias stands twice among the weights, and learns once.
+    names = arrays.keys() - {"predictions.decoder.bias"}
+    wanted = {m: arrays[name].shape for name in names for m in moment_names(name)}
+    found = {name: array.shape for name, array in moments.items()}
+    wrong = sorted(name for name in wanted if found.get(name) != wanted[name])
+    if wrong:
+        raise TrainingError(
+            f"{MOMENTS} lacks, or has in another shape, {listed(wrong)}."
+        )

@@ -10,8 +10,6 @@ from albert_core.errors import InputError
 from albert_core.optimization import Optimizer
 from albert_zoo import models
 
-PRECISIONS = ("float32", "bfloat16", "float64")
-
 
 @dataclass(frozen=True)
 class Setup:
@@ -69,6 +67,19 @@ def wait() -> None:
         from torch import distributed
 
         distributed.barrier()
+
+
+def in_any(flag: bool) -> bool:
+    """Whether something is so in any of the processes, which all ask at once."""
+    if rank_and_size()[1] == 1:
+        return flag
+    import torch
+    from torch import distributed
+
+    device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
+    count = torch.tensor(int(flag), device=device)
+    distributed.all_reduce(count)
+    return bool(count > 0)
 
 
 def learner(setup: Setup, checkpoint: Path, head: str, optimizer: Optimizer) -> Any:

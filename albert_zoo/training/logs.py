@@ -137,7 +137,10 @@ def plot(folder: Path, target: Path) -> None:
         )
     from matplotlib.figure import Figure
 
-    rows = records(folder)
+    rows = [
+        {name: x for name, x in row.items() if isinstance(x, int | float)}
+        for row in records(folder)
+    ]
     skipped = {"step", "seconds", "tokens_per_second", "epoch"}
     names = [
         name

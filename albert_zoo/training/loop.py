@@ -2,8 +2,11 @@
 
 import errno
 import math
+import signal
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +14,7 @@ from albert_core.errors import TrainingError
 from albert_core.optimization import Schedule
 from albert_core.training import Batch, parts
 from albert_zoo.training.folder import RunFolder, State
-from albert_zoo.training.learners import is_out_of_memory, rank_and_size
+from albert_zoo.training.learners import in_any, is_out_of_memory, rank_and_size
 from albert_zoo.training.logs import Log
 
 SEED_STEP = 1_000_003  # a prime: steps of one seed do not meet those of the next
@@ -75,7 +78,7 @@ class Loop:
         self.evaluate = evaluate
         self.rank, self.size = rank_and_size()
         self._since: list[Figures] = []
-        self._worse = 0
+        self._stopped = False
 
     def run(self, batches: Iterator[Batch]) -> State:
         """Learn until the last step, or until nothing gets better.
@@ -87,22 +90,52 @@ class Loop:
             TrainingError: The loss is no number. The checkpoint of the last good step
                 is written before.
             OSError: A batch does not fit into memory, or the disk is full.
+            KeyboardInterrupt: The process was asked to stop. The checkpoint of the
+                last step is written before.
         """
-        total = self.plan.schedule.total_steps
-        try:
-            while self.state.step < total:
+        with self._stoppable():
+            while not self._is_done():
                 self._step(next(batches))
-                at_end = self.state.step == total
+                at_end = self.state.step == self.plan.schedule.total_steps
                 if self.state.step % self.plan.log_every == 0 or at_end:
                     self._report()
                 if self.state.step % self.plan.save_every == 0 or at_end:
                     self._judge_and_save()
-                    if self.plan.patience and self._worse >= self.plan.patience:
-                        break
-        except KeyboardInterrupt:
-            self._save()
-            raise
+                if in_any(self._stopped):
+                    if self.state.step not in self.folder.steps():
+                        self._save()
+                    raise KeyboardInterrupt
         return self.state
+
+    def _is_done(self) -> bool:
+        worse, patience = self.state.worse, self.plan.patience
+        at_end = self.state.step >= self.plan.schedule.total_steps
+        return at_end or (0 < patience <= worse)
+
+    @contextmanager
+    def _stoppable(self) -> Generator[None]:
+        """Let Ctrl-C and SIGTERM end the run between steps, and at once if repeated.
+
+        In the middle of a step some weights may have moved and others not.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def stop(*_: Any) -> None:
+            if self._stopped:
+                raise KeyboardInterrupt
+            self._stopped = True
+
+        kept = {
+            number: signal.signal(number, stop)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in kept.items():
+                signal.signal(number, handler)
 
     def _step(self, batch: Batch) -> None:
         rows = len(next(iter(batch.values())))
@@ -155,17 +188,32 @@ class Loop:
 
     def _judge_and_save(self) -> None:
         if self.evaluate:
-            figures = self.evaluate(self.learner)
+            figures = self._evaluated(self.evaluate)
             value, best = figures[self.plan.judge], self.state.best
-            better = best is None or (
-                value > best if self.plan.higher else value < best
+            # A value that is no number is never the best: nothing would be better.
+            better = math.isfinite(value) and (
+                best is None or (value > best if self.plan.higher else value < best)
             )
-            self._worse = 0 if better else self._worse + 1
+            self.state.worse = 0 if better else self.state.worse + 1
             if better:
                 self.state.best, self.state.best_step = value, self.state.step
             if self.log:
                 self.log.write(self.state.step, figures)
         self._save()
+
+    def _evaluated(self, evaluate: Callable[[Any], Figures]) -> Figures:
+        try:
+            return evaluate(self.learner)
+        except Exception as problem:
+            if is_out_of_memory(problem):
+                self._save()
+                raise OSError(
+                    errno.ENOMEM,
+                    f"Judging the model does not fit into memory "
+                    f"({_first_line(problem)}). Its checkpoint is written. Go on with "
+                    f"more --parts, or lower the batch size or the length",
+                ) from problem
+            raise
 
     def _save(self) -> None:
         if self.rank == 0:
@@ -177,11 +225,14 @@ class Loop:
 
 def _does_not_fit(batch: Batch, count: int, problem: Exception) -> OSError:
     rows, length = batch["attention_mask"].shape[0], batch["attention_mask"].shape[-1]
-    first = str(problem).splitlines()[0][:200] if str(problem) else "out of memory"
     return OSError(
         errno.ENOMEM,
         f"A batch of {rows} rows of {length} tokens, in {count} "
-        f"{'part' if count == 1 else 'parts'}, does not fit into memory ({first}). "
-        f"Give more --parts, which changes no number, or --recompute; or lower "
-        f"--batch-size or the length",
+        f"{'part' if count == 1 else 'parts'}, does not fit into memory "
+        f"({_first_line(problem)}). Give more --parts, which changes nothing but what "
+        f"dropout drops, or --recompute; or lower --batch-size or the length",
     )
+
+
+def _first_line(problem: Exception) -> str:
+    return str(problem).splitlines()[0][:200] if str(problem) else "out of memory"

@@ -1,12 +1,14 @@
 """How to train: the options of a recipe and of the command line, in one place."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from math import isfinite
 
 from albert_core.errors import InputError
 from albert_core.optimization import Optimizer, Schedule, optimizer_named
 
 MASKINGS = ("static", "dynamic")
+PRECISIONS = ("float32", "bfloat16", "float64")
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,7 @@ class Options:
     optimizer: str = "google-adamw"
     learning_rate: float = 3e-5
     batch_size: int = 32
+    max_tokens: int = 0
     steps: int = 0
     epochs: float = 0.0
     warmup_steps: int = 0
@@ -53,6 +56,7 @@ class Options:
         """
         least = {
             "batch_size": 1,
+            "max_tokens": 0,
             "steps": 0,
             "epochs": 0,
             "warmup_steps": 0,
@@ -66,12 +70,22 @@ class Options:
             "max_length": 5,
             "eval_rows": 1,
             "seed": 0,
+            "power": 0,
         }
         wrong = [
             f"{name} must be {low} or more, not {getattr(self, name)}"
             for name, low in least.items()
             if not getattr(self, name) >= low
         ]
+        wrong += [
+            f"{name} must be a finite number, not {value}"
+            for name, value in asdict(self).items()
+            if isinstance(value, float) and not isfinite(value)
+        ]
+        if not self.learning_rate > 0:
+            wrong.append(f"learning_rate must be over 0, not {self.learning_rate}")
+        if self.precision not in PRECISIONS:
+            wrong.append(f"precision must be one of {', '.join(PRECISIONS)}")
         if self.masking not in MASKINGS:
             wrong.append(f"masking must be one of {', '.join(MASKINGS)}")
         if bool(self.steps) == bool(self.epochs):
@@ -89,6 +103,7 @@ HELP: Mapping[str, str] = {
     "optimizer": "lamb or google-adamw (without bias correction), or adamw.",
     "learning_rate": "What the warm-up goes up to.",
     "batch_size": "Examples of a step, on all devices together.",
+    "max_tokens": "Batches by length, of up to so many tokens, in place of a size.",
     "steps": "How many steps; or give --epochs.",
     "epochs": "How many times the data is gone through.",
     "warmup_steps": "Steps in which the learning rate goes up.",
@@ -106,5 +121,6 @@ HELP: Mapping[str, str] = {
     "keep": "How many of the last checkpoints stay, besides the best; 0 for all.",
     "eval_rows": "Held-out instances that pretraining is judged on, at most.",
 }
-# What a run may change when it goes on: its numbers stay the same.
+# What a run may change when it goes on: its numbers stay the same, but for what dropout
+# drops, which depends on the parts.
 FREE = {"parts", "log_every", "save_every", "keep", "eval_rows", "patience"}

@@ -1,6 +1,6 @@
 """Pretraining: masked words and sentence order, from a folder of instances."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,19 @@ from albert_core.data.pretraining.batches import PretrainingData
 from albert_core.data.pretraining.creation import vocabulary
 from albert_core.data.pretraining.masking import Masking
 from albert_core.errors import InputError
-from albert_core.optimization import moment_names
-from albert_core.training import parts
+from albert_core.optimization import Optimizer, moment_names
+from albert_core.training import NO_TOKENS, parts
+from albert_zoo import models
 from albert_zoo.training.folder import RunFolder, State
 from albert_zoo.training.learners import Setup, join, learner, rank_and_size, wait
 from albert_zoo.training.logs import Log
 from albert_zoo.training.loop import Figures, Loop, Plan
 from albert_zoo.training.option_fields import FREE, Options
 from albert_zoo.training.start import fresh, pretrained
+from conversion.checkpoint import resolved
 
 HEAD = "ForPreTraining"
-EVAL_BATCH = 64
+EVAL_BATCH = 64  # at most; a run of smaller batches has no memory for more
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def pretrain(
     steps = options.steps or round(options.epochs * len(data) / options.batch_size)
     schedule = options.schedule(max(1, steps))
     config, make = _beginning(job)
-    _check(job, config, data, held)
+    check(config, [data] if held is None else [data, held], job.tokenizer)
     files = _tokenizer_files(job)
     settings = {
         "command": "pretrain",
@@ -94,8 +96,13 @@ def pretrain(
         options.patience,
     )
     log = Log(job.output, step, schedule.total_steps, quiet=quiet) if first else None
-    judge = None if held is None else lambda one: judged(one, held, options.eval_rows)
-    loop = Loop(trained, folder, plan, state, log, judge)
+    rows = min(EVAL_BATCH, max(1, options.batch_size // options.parts))
+
+    def judge(one: Any) -> Figures:
+        assert held is not None
+        return judged(one, held, options.eval_rows, rows)
+
+    loop = Loop(trained, folder, plan, state, log, judge if held else None)
     if log is None:
         return loop.run(batches)
     with log:
@@ -146,11 +153,22 @@ def _beginning(job: Job) -> tuple[AlbertConfig, Callable[[], dict[str, Any]]]:
     return config, lambda: arrays
 
 
-def _check(
-    job: Job, config: AlbertConfig, data: PretrainingData, held: PretrainingData | None
+def check(
+    config: AlbertConfig, places: Sequence[PretrainingData], tokenizer: str | None
 ) -> None:
+    """Refuse data and a model that do not belong together.
+
+    Args:
+        config: Of the model.
+        places: Folders of instances.
+        tokenizer: What is to be saved with the model, if anything is.
+
+    Raises:
+        InputError: As said; all that is wrong is named.
+    """
     wrong: list[str] = []
-    for place in [data] if held is None else [data, held]:
+    first = places[0]
+    for place in places:
         found = place.manifest
         if found.pieces.size > config.vocab_size:
             wrong.append(
@@ -162,11 +180,11 @@ def _check(
                 f"{place.folder} has instances of {found.max_seq_length} tokens, the "
                 f"model {config.max_position_embeddings} positions"
             )
-        if found.vocabulary != data.manifest.vocabulary:
-            wrong.append(f"{place.folder} has another vocabulary than {job.data}")
-    own = None if job.tokenizer is None else vocabulary(job.tokenizer).fingerprint
-    if own not in (None, data.manifest.vocabulary):
-        wrong.append(f"the tokenizer {job.tokenizer} is not that of {job.data}")
+        if found.vocabulary != first.manifest.vocabulary:
+            wrong.append(f"{place.folder} has another vocabulary than {first.folder}")
+    own = None if tokenizer is None else vocabulary(tokenizer).fingerprint
+    if own not in (None, first.manifest.vocabulary):
+        wrong.append(f"the tokenizer {tokenizer} is not that of {first.folder}")
     if wrong:
         raise InputError(
             f"Data and model do not belong together: {'; '.join(wrong)}. Make the data "
@@ -189,19 +207,42 @@ def files_of(tokenizer: Any) -> dict[str, bytes]:
         return {file.name: file.read_bytes() for file in Path(place).iterdir()}
 
 
-def judged(learner: Any, held: PretrainingData, rows: int) -> Figures:
+def evaluate(
+    model: str, data: Path, framework: str | None = None
+) -> tuple[int, dict[str, float]]:
+    """Judge a pretrained model on a folder of instances.
+
+    Returns:
+        How many there are, and the figures.
+
+    Raises:
+        InputError: Model and data do not belong together.
+    """
+    held, place = PretrainingData(data), resolved(model)
+    setup = Setup(models.framework_named(framework))
+    trained = learner(setup, place, HEAD, Optimizer())
+    check(trained.model.config, [held], str(place))
+    figures = judged(trained, held, len(held))
+    return len(held), {k.removeprefix("eval_"): v for k, v in figures.items()}
+
+
+def judged(
+    learner: Any, held: PretrainingData, rows: int, batch: int = EVAL_BATCH
+) -> Figures:
     """The figures of a model on held-out instances, each instance counting alike.
 
     Accuracy and loss of masked tokens are over all of these, as if in one batch.
     """
     total: dict[str, float] = {}
     weights: dict[str, float] = {}
-    for batch in held.in_order(EVAL_BATCH, rows):
-        (part,) = parts(batch)
+    for some in held.in_order(batch, rows):
+        (part,) = parts(some)
         for name, value in learner.evaluate(part).items():
-            share = 1 / part.weights["order" if "order" in name else "masked"]
+            kind = "order" if "order" in name else "masked"
+            share, extra = 1 / part.weights[kind], NO_TOKENS if kind == "masked" else 0
             total[name] = total.get(name, 0.0) + value * share
-            weights[name] = weights.get(name, 0.0) + share
+            # One batch would have what is added to the number of tokens only once.
+            weights[name] = weights.get(name, extra) + share - extra
     figures = {f"eval_{name}": total[name] / weights[name] for name in total}
     losses = [figures[f"eval_{kind}_loss"] for kind in ("masked_lm", "sentence_order")]
     return {**figures, "eval_loss": sum(losses)}

@@ -95,13 +95,22 @@ def read(name_or_path: str) -> Recipe:
 
 
 def _checked(name: str, values: dict[str, Any]) -> Recipe:
-    data = {row.name for kind in (DataRecipe, Masking) for row in fields(kind)}
+    data = {
+        row.name: type(row.default)
+        for kind in (DataRecipe, Masking)
+        for row in fields(kind)
+    }
     known: dict[str, Any] = {
         "training": {row.name: type(row.default) for row in fields(Options)},
-        "data": dict.fromkeys(data - {"masking"}),
+        "data": {name: kind for name, kind in data.items() if name != "masking"},
         "model": None,
     }
     wrong = [key for key in values if key not in {*known, "task", "source"}]
+    wrong += [
+        f"{key} = {values[key]!r}"
+        for key in ("task", "source")
+        if not isinstance(values.get(key, ""), str)
+    ]
     for table, kinds in known.items():
         given = values.get(table, {})
         if not isinstance(given, dict):
@@ -125,4 +134,4 @@ def _checked(name: str, values: dict[str, Any]) -> Recipe:
 def _fits(value: Any, kind: Any) -> bool:
     if kind is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
-    return kind is None or type(value) is kind
+    return type(value) is kind

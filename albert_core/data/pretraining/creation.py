@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -16,7 +17,7 @@ from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +67,7 @@ class Vocabulary:
         return self.tokenizer(
             lines,
             add_special_tokens=False,
+            split_special_tokens=True,  # what looks like them is text
             return_attention_mask=False,
             return_token_type_ids=False,
             verbose=False,
@@ -77,7 +79,8 @@ def vocabulary(tokenizer: str) -> Vocabulary:
     """Load a tokenizer by its directory or hub name.
 
     Raises:
-        TokenizerError: There is none.
+        CheckpointError: There is none.
+        TokenizerError: It cannot be read.
         InputError: It lacks [CLS], [SEP] or [MASK].
     """
     loaded: Any = load_tokenizer(tokenizer)
@@ -123,8 +126,10 @@ def create(
     Raises:
         InputError: Files without text or not in UTF-8, a recipe that makes no
             instances, or a folder of other data.
-        TokenizerError: There is no such tokenizer.
-        OSError: The disk is full. What is done stays, and need not be done again.
+        CheckpointError: There is no such tokenizer, or the folder is a file.
+        TokenizerError: The tokenizer cannot be read.
+        OSError: The disk is full, or a process was killed. What is done stays, and
+            need not be done again.
     """
     recipe = recipe or Recipe()
     recipe.validate()
@@ -166,21 +171,41 @@ def _silent(_: int) -> Step:
 def _claim(folder: Path, manifest: Manifest) -> None:
     """Begin with a folder, or go on in one that belongs to the same run."""
     if not (folder / MANIFEST).exists():
+        if any(folder.glob("shard-*.safetensors")):
+            raise InputError(
+                f"{folder} holds shards, but no {MANIFEST} that says how they were "
+                f"made. Choose another folder, or remove them."
+            )
         manifest.write(folder)
         return
     found = read_manifest(folder)
-    ours, theirs = dict(manifest.origin), dict(found.origin)
-    ours["vocabulary"], theirs["vocabulary"] = manifest.vocabulary, found.vocabulary
+    ours, theirs = _settings(manifest), _settings(found)
     differing = [
-        f"{key}: {shown(theirs.get(key))} there, {shown(ours.get(key))} here"
-        for key in ours
-        if _plain(ours[key]) != _plain(theirs.get(key))
+        f"{name}: {shown(theirs.get(name))} there, {shown(ours.get(name))} here"
+        for name in ours | theirs
+        if ours.get(name) != theirs.get(name)
     ]
     if differing:
         raise InputError(
             f"{folder} holds pretraining data that was made otherwise: "
             f"{'; '.join(differing)}. Choose another folder, or remove this one."
         )
+
+
+def _settings(manifest: Manifest) -> dict[str, Any]:
+    """All that two runs may differ in, each by its own name."""
+    found: dict[str, Any] = {"vocabulary": manifest.vocabulary}
+    waiting = [*_plain(manifest.origin).items()]
+    while waiting:
+        name, value = waiting.pop(0)
+        if isinstance(value, dict):
+            waiting += cast(dict[str, Any], value).items()
+        elif isinstance(value, list):
+            rows = enumerate(cast(list[Any], value), 1)
+            found |= {f"{name} {number}": row for number, row in rows}
+        else:
+            found[name] = value
+    return found
 
 
 def _plain(value: Any) -> Any:
@@ -208,8 +233,18 @@ def _each(jobs: Sequence[Job], workers: int) -> Iterator[str]:
         while open_jobs:
             done, open_jobs = wait(open_jobs, return_when="FIRST_COMPLETED")
             for future in done:
-                yield future.result()
+                yield _result(future)
                 open_jobs |= {pool.submit(_work, job) for job in islice(waiting, 1)}
+
+
+def _result(future: Future[str]) -> str:
+    try:
+        return future.result()
+    except BrokenProcessPool as problem:
+        raise OSError(
+            "A process that made instances was killed, perhaps because memory ran out. "
+            "Run the same command again, with fewer workers: it goes on."
+        ) from problem
 
 
 def _work(job: Job) -> str:

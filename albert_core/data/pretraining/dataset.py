@@ -124,27 +124,31 @@ def read_manifest(folder: Path) -> Manifest:
             f"some with albert-zoo data create."
         )
     values = read_json(path, InputError)
+    if values.get("format") != FORMAT:
+        raise InputError(
+            f"{path} has format {shown(values.get('format'))}; this version reads "
+            f"{FORMAT}. Make the data again."
+        )
     try:
-        if values["format"] != FORMAT:
-            raise InputError(
-                f"{path} has format {shown(values['format'])}; this version reads "
-                f"{FORMAT}. Make the data again."
-            )
         found = values["vocabulary"]
         pieces = Pieces(
             int(found["size"]),
             int(found["mask_id"]),
             frozenset(int(number) for number in found["special_ids"]),
         )
-        shards = values["shards"]
+        shards: list[tuple[str, int]] | None = None
+        if values["shards"] is not None:
+            shards = [(str(name), int(rows)) for name, rows in values["shards"]]
+            if not sum(rows for _, rows in shards):
+                raise ValueError("no instances")
         return Manifest(
-            values["origin"],
+            dict(values["origin"]),
             pieces,
             str(found["sha256"]),
             int(values["max_seq_length"]),
-            None if shards is None else [(str(name), int(n)) for name, n in shards],
+            shards,
         )
-    except (KeyError, TypeError, ValueError) as problem:
+    except (KeyError, TypeError, ValueError, OverflowError) as problem:
         raise InputError(
             f"{path} is damaged: {type(problem).__name__} {problem}. Make the "
             f"data again."
@@ -178,12 +182,16 @@ def read_shard(path: Path, rows: int | None = None) -> Columns:
     stored = safetensors_file.read_header(path)
     lacks = [name for name in COLUMNS if name not in stored]
     counts = {name: stored[name].shape[:1] for name in COLUMNS if name in stored}
-    expected = counts.get("lengths") if rows is None else (rows,)
-    uneven = [f"{name} {list(n)}" for name, n in counts.items() if n != expected]
-    if lacks or uneven:
+    if lacks:
         raise InputError(
             f"{path} does not hold pretraining instances: it lacks "
-            f"{', '.join(lacks) or 'nothing'}; of {expected} rows differ "
-            f"{', '.join(uneven) or 'none'}. Make the data again."
+            f"{', '.join(lacks)}. Make the data again."
+        )
+    expected = counts["lengths"] if rows is None else (rows,)
+    uneven = [f"{name} {sum(n)}" for name, n in counts.items() if n != expected]
+    if uneven:
+        raise InputError(
+            f"{path} should hold {sum(expected)} instances, but the rows of its "
+            f"columns are {', '.join(uneven)}. Make the data again."
         )
     return {name: stored[name].read() for name in COLUMNS}

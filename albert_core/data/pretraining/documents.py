@@ -6,6 +6,7 @@ in memory, and blocks can be worked on side by side.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from albert_core.data.pretraining.segments import Document, Sentence
@@ -96,7 +97,7 @@ def documents(block: Block, encode: Encode) -> list[Document]:
     """
     found: list[Document] = [[]]
     lines = _lines(block)
-    while batch := _next(lines):
+    while batch := list(islice(lines, BATCH)):
         ids = iter(encode([line for line in batch if line]))
         for line in batch:
             if not line:
@@ -104,10 +105,6 @@ def documents(block: Block, encode: Encode) -> list[Document]:
             elif sentence := next(ids):
                 found[-1].append(sentence)
     return [document for document in found if document]
-
-
-def _next(lines: Iterator[str]) -> list[str]:
-    return [line for line, _ in zip(lines, range(BATCH), strict=False)]
 
 
 def _lines(block: Block) -> Iterator[str]:
@@ -118,11 +115,12 @@ def _lines(block: Block) -> Iterator[str]:
         while (at := file.tell()) < block.end:
             line = file.readline()
             try:
-                yield (line.removeprefix(MARK) if at == 0 else line).decode().strip()
+                text = line.decode()
             except UnicodeDecodeError as problem:
                 raise InputError(
                     f"{block.path}: line {number} is not UTF-8: byte "
                     f"{line[problem.start]:#x} at {at + problem.start}. Convert the "
                     f"file."
                 ) from problem
+            yield (text.removeprefix("\ufeff") if at == 0 else text).strip()
             number += 1

@@ -131,7 +131,7 @@ def to_batch(table: Columns) -> Columns:
         `masked_lm_positions`, `masked_lm_labels` [rows, predictions], where there is
         none 0 and -100; `sentence_order_label` [rows]. All are int32.
     """
-    places: NDArray[Any] = np.arange(table["input_ids"].shape[1])
+    places = np.arange(int(table["input_ids"].shape[1]))
     inside = places < table["lengths"][:, None]
     second = inside & (places >= table["first_lengths"][:, None])
     return {
@@ -176,20 +176,24 @@ def from_google(rows: Sequence[Mapping[str, NDArray[Any]]]) -> Columns:
     def stacked(name: str) -> NDArray[Any]:
         return np.stack([row[name] for row in rows]).astype(np.int32)
 
-    inside, ids = stacked("input_mask"), stacked("input_ids")
-    starts = [row.get("token_boundary", np.ones_like(row["input_ids"])) for row in rows]
+    inside = stacked("input_mask")
+    starts = [row.get("token_boundary", row["input_mask"]) for row in rows]
+    weights = np.stack([row["masked_lm_weights"] for row in rows])
+    first = np.argsort(weights <= 0, axis=1, kind="stable")  # what counts, then others
     return {
-        "input_ids": ids,
+        "input_ids": stacked("input_ids"),
         "starts": np.stack(starts).astype(np.uint8),
         "lengths": inside.sum(1, dtype=np.int32),
         "first_lengths": (inside - stacked("segment_ids")).sum(1, dtype=np.int32),
-        "masked_positions": stacked("masked_lm_positions"),
-        "masked_ids": stacked("masked_lm_ids"),
-        "masked_counts": (stacked("masked_lm_weights") > 0).sum(1, dtype=np.int32),
+        "masked_positions": np.take_along_axis(
+            stacked("masked_lm_positions"), first, 1
+        ),
+        "masked_ids": np.take_along_axis(stacked("masked_lm_ids"), first, 1),
+        "masked_counts": (weights > 0).sum(1, dtype=np.int32),
         "sentence_order": stacked("next_sentence_labels")[:, 0],
     }
 
 
 def _weights(table: Columns) -> NDArray[np.bool_]:
-    places: NDArray[Any] = np.arange(table["masked_positions"].shape[1])
+    places = np.arange(int(table["masked_positions"].shape[1]))
     return places < table["masked_counts"][:, None]
