@@ -465,7 +465,8 @@ def summed_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 def count_right(logits: Tensor, labels: Tensor) -> Tensor:
     """How many labels have the highest score."""
     found = tf.argmax(logits, -1, output_type=labels.dtype)
-    return tf.math.count_nonzero(tf.equal(found, labels))
+    right = tf.math.count_nonzero(tf.equal(found, labels))
+    return tf.cast(right, widen(logits).dtype)
 
 
 def mean_squared_error(logits: Tensor, labels: Tensor) -> Tensor:

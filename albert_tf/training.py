@@ -65,13 +65,13 @@ def pretraining_loss(
     tokens, orders = inputs["masked_lm_labels"], inputs["sentence_order_label"]
     masked = summed_cross_entropy(prediction_logits, tokens) * weights["masked"]
     order = summed_cross_entropy(sop_logits, orders) * weights["order"]
-    right = count_right(prediction_logits, tokens), count_right(sop_logits, orders)
     return masked + order, {
         "loss": masked + order,
         "masked_lm_loss": masked,
-        "masked_lm_accuracy": tf.cast(right[0], masked.dtype) * weights["masked"],
+        "masked_lm_accuracy": count_right(prediction_logits, tokens)
+        * weights["masked"],
         "sentence_order_loss": order,
-        "sentence_order_accuracy": tf.cast(right[1], order.dtype) * weights["order"],
+        "sentence_order_accuracy": count_right(sop_logits, orders) * weights["order"],
     }
 
 

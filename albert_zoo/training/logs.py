@@ -167,5 +167,7 @@ def plot(folder: Path, target: Path) -> None:
     figure.savefig(target)
 
 
-def _columns(points: Sequence[tuple[int, float]]) -> tuple[list[int], list[float]]:
+def _columns(
+    points: Sequence[tuple[float, float]],
+) -> tuple[list[float], list[float]]:
     return [step for step, _ in points], [value for _, value in points]

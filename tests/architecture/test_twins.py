@@ -74,6 +74,35 @@ def test_layers_and_heads_are_the_same_statements(framework, file):
         assert torch[name] == other[name], name
 
 
+class Untrained(ast.NodeTransformer):
+    """Takes away the argument by which Keras alone is told of training."""
+
+    def visit_Call(self, node):
+        self.generic_visit(node)
+        node.keywords = [k for k in node.keywords if k.arg not in EXTRA_ARGUMENTS]
+        return node
+
+
+@pytest.mark.parametrize("framework", ["tf", "flax"])
+def test_the_loss_of_pretraining_is_the_same_statements(framework):
+    def loss(name):
+        found = outline(name, "training.py")["pretraining_loss"]
+        lines = [ast.parse(line) for line in found[1]]
+        return found[0], [ast.unparse(Untrained().visit(line)) for line in lines]
+
+    assert loss("torch") == loss(framework)
+
+
+@pytest.mark.parametrize("framework", ["tf", "flax"])
+def test_training_has_the_same_methods(framework):
+    def public(name):
+        found = outline(name, "training.py")
+        methods = {n: given for n, (given, _) in found.items() if "._" not in n}
+        return {n: methods[n] for n in methods if not n.startswith("_")}
+
+    assert public("torch") == public(framework)
+
+
 def names(framework):
     """What ops.py defines, with the arguments that the layers rely on."""
     tree = ast.parse((ROOT / f"albert_{framework}" / "ops.py").read_text())
