@@ -24,7 +24,7 @@ from albert_zoo.console import print_result
     "finetune. Options below change its values.",
 )
 @click.option("--untrained", is_flag=True, help="Draw all weights anew, to compare.")
-@training_options.recipe_values("masking", "eval_rows")
+@training_options.recipe_values("masking", "positions", "eval_rows")
 @training_options.computing
 @click.option(
     "--json",

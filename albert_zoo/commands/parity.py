@@ -1,13 +1,13 @@
 """`albert-zoo parity`: the proof that the frameworks agree."""
 
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import click
 
 from albert_core.errors import MissingPackageError
+from albert_core.hub import BUNDLED
 from albert_zoo.commands.default_group import DefaultGroup
 from albert_zoo.commands.parity_compare import compare
 from albert_zoo.commands.parity_options import (
@@ -68,9 +68,9 @@ def prove(
 ) -> None:
     """Prove that the frameworks compute the same numbers from a checkpoint.
 
-    CHECKPOINT is a checkpoint of any format, or a hub name; without it a small one is
-    made. Every framework runs it on inputs that can see faults, and is judged, level by
-    level, by a NumPy float64 reference.
+    CHECKPOINT is a checkpoint of any format, or a hub name; without it the small model
+    that comes with the package is proved. Every framework runs it on inputs that can
+    see faults, and is judged, level by level, by a NumPy float64 reference.
 
     \b
     Examples:
@@ -81,18 +81,15 @@ def prove(
     """  # noqa: D301  (click reads the backspace)
     from albert_zoo.parity import proof, report
     from albert_zoo.parity.inputs import maker
-    from albert_zoo.parity.sample import write_sample
 
     outputs = Outputs(json_file, html, junit, certificate, signing_key)
     frameworks = frameworks or installed()
     findings = run_selftest(frameworks, few) if tests_itself else None
-    with tempfile.TemporaryDirectory() as folder:
-        path = checkpoint or str(write_sample(Path(folder) / "sample"))
-        make = maker(path, texts)
-        steps = proof.steps(frameworks, options["modes"], options["levels"])
-        with Progress(steps) as step:
-            result = proof.prove(path, frameworks, progress=step, make=make, **options)
-    result.checkpoint = checkpoint or "a small sample"
+    path = checkpoint or BUNDLED
+    make = maker(path, texts)
+    steps = proof.steps(frameworks, options["modes"], options["levels"])
+    with Progress(steps) as step:
+        result = proof.prove(path, frameworks, progress=step, make=make, **options)
     figures = {**result.to_dict(), "selftest": findings}
     outputs.write(figures, json_file, lambda to: report.show(result, to))
     sys.exit(result.exit_code)

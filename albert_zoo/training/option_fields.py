@@ -7,7 +7,10 @@ from math import isfinite
 from albert_core.errors import InputError
 from albert_core.optimization import Optimizer, Schedule, optimizer_named
 
-MASKINGS = ("static", "dynamic")
+CHOICES = {
+    "masking": ("static", "dynamic"),
+    "positions": ("random", "waves"),
+}
 PRECISIONS = ("float32", "bfloat16", "float64")
 
 
@@ -28,6 +31,7 @@ class Options:
     seed: int = 0
     precision: str = "float32"
     masking: str = "static"
+    positions: str = "random"
     max_length: int = 128
     patience: int = 0
     parts: int = 1
@@ -86,8 +90,9 @@ class Options:
             wrong.append(f"learning_rate must be over 0, not {self.learning_rate}")
         if self.precision not in PRECISIONS:
             wrong.append(f"precision must be one of {', '.join(PRECISIONS)}")
-        if self.masking not in MASKINGS:
-            wrong.append(f"masking must be one of {', '.join(MASKINGS)}")
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                wrong.append(f"{name} must be one of {', '.join(known)}")
         if bool(self.steps) == bool(self.epochs):
             wrong.append(
                 f"give steps ({self.steps}) or epochs ({self.epochs}), not both"
@@ -112,6 +117,7 @@ HELP: Mapping[str, str] = {
     "clip_norm": "The norm that gradients are shortened to; 0 for any.",
     "seed": "Of the order of the data, of dropout and of new weights.",
     "precision": "float32, bfloat16 (weights stay float32) or float64.",
+    "positions": "How those of a new model begin: random, or waves (sines, cosines).",
     "masking": "static as in the data, or dynamic: anew every time.",
     "max_length": "Tokens of an example; longer ones are cut or made into windows.",
     "patience": "Stop after as many checkpoints that are no better; 0 for never.",

@@ -147,7 +147,8 @@ def _beginning(job: Job) -> tuple[AlbertConfig, Callable[[], dict[str, Any]]]:
         config = AlbertConfig(**job.fields)
         config.architectures = [f"Albert{HEAD}"]
         config.validate()
-        return config, lambda: fresh(config, HEAD, seed)
+        positions = job.options.positions
+        return config, lambda: fresh(config, HEAD, seed, positions)
     config, arrays = pretrained(job.model, HEAD, seed, **job.fields)
     config.architectures = [f"Albert{HEAD}"]
     return config, lambda: arrays

@@ -7,18 +7,34 @@ from numpy.typing import NDArray
 
 from albert_core import loading, schema
 from albert_core.config import AlbertConfig
-from albert_core.initial import initial_value
+from albert_core.initial import initial_value, wave_positions
 from conversion.pretrained import open_pretrained
 
 Arrays = dict[str, NDArray[Any]]
 
 
-def fresh(config: AlbertConfig, head: str, seed: int) -> Arrays:
-    """Initial weights of a model."""
-    return {
+POSITIONS = f"{schema.PREFIX}embeddings.position_embeddings.weight"
+
+
+def fresh(
+    config: AlbertConfig, head: str, seed: int, positions: str = "random"
+) -> Arrays:
+    """Initial weights of a model.
+
+    Args:
+        config: Its configuration.
+        head: A key of `schema.HEADS`.
+        seed: Of what is drawn.
+        positions: "random", or "waves" for sines and cosines.
+    """
+    arrays: Arrays = {
         row.name: initial_value(row, config.initializer_range, seed)
         for row in schema.parameters(config, head)
     }
+    if positions == "waves":
+        shape = config.max_position_embeddings, config.embedding_size
+        arrays[POSITIONS] = wave_positions(shape, config.initializer_range)
+    return arrays
 
 
 def pretrained(
