@@ -74,7 +74,7 @@ class Schedule:
 
     Example:
         >>> pretraining = Schedule(0.00176, 125_000, 3_125)
-        >>> [pretraining(step) for step in (1, 62_500, 125_000)]
+        >>> [round(pretraining(step), 10) for step in (1, 62_500, 125_000)]
         [5.632e-07, 0.00088, 0.0]
     """
 

@@ -1,4 +1,4 @@
-"""The small checkpoint that a run without a path is about."""
+"""The small checkpoint that the self-test plants its mistakes in."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ LONGEST = 64  # positions
 
 
 def write_sample(directory: Path) -> Path:
-    """Write the small checkpoint that a run without a path is about.
+    """Write a small checkpoint in which every mistake shows.
 
     Its weights are random but not special: no bias is 0 and no scale is 1, so that none
     of them can be forgotten unseen.

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -61,6 +62,34 @@ def test_a_whole_run(pretrain, data, tmp_path):
     model, chosen = Checkpoint.open(run), Checkpoint.open(run / f"checkpoint-{best}")
     assert all(np.array_equal(model[name], chosen[name]) for name in chosen)
     assert (run / "tokenizer.json").exists()
+
+
+def test_a_run_is_alike_in_all_frameworks_and_goes_on_in_another(
+    call, data, recipe, tmp_path
+):
+    """Without dropout, whose draws are the framework's own."""
+    quiet = tmp_path / "quiet.toml"
+    text = recipe.read_text().replace("dropout_prob = 0.1", "dropout_prob = 0.0")
+    quiet.write_text(text)
+
+    def run(framework, folder, *more):
+        given = ["pretrain", data, "--output", folder, "--recipe", quiet, *SHORT[:-2]]
+        given += ["--framework", framework, "--device", "cpu", "--quiet", *more]
+        code, _, said = call(*given)
+        assert code == 0, said
+        return [row["loss"] for row in records(folder)]
+
+    losses = run("torch", tmp_path / "torch")
+    assert run("tf", tmp_path / "tf") == pytest.approx(losses, rel=1e-5)
+    moved = tmp_path / "moved"
+    shutil.copytree(tmp_path / "torch", moved)
+    shutil.rmtree(moved / "checkpoint-6")
+    assert steps_in(moved) == [4]
+    assert run("flax", moved, "--resume") == pytest.approx(losses, rel=1e-5)
+    wanted = Checkpoint.open(tmp_path / "torch")
+    for other in (tmp_path / "tf", moved):
+        found = Checkpoint.open(other)
+        assert max(np.abs(found[n] - wanted[n]).max() for n in wanted) < 1e-3
 
 
 @pytest.mark.parametrize("rows", [1, 7, 1000])
