@@ -191,4 +191,6 @@ def _say(output: Path, manifest: Any, json_file: Path | None) -> None:
         f"{printable(str(output))} holds {count} instances of up to "
         f"{manifest.max_seq_length} tokens in {len(manifest.shards)} shards"
     )
-    print_result(result, json_file, lambda to: to.print(line, markup=False))
+    print_result(
+        result, json_file, lambda to: to.print(line, markup=False, soft_wrap=True)
+    )

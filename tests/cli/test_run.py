@@ -238,6 +238,7 @@ def test_an_interrupted_run_goes_on(call, model, tmp_path, how):
         assert child.poll() is None, child.stderr.read()
         time.sleep(0.05)
     child.send_signal(how)
+    child.wait(timeout=60)  # before the end of its input, which would end it as well
     _, err = child.communicate()
     if how == signal.SIGINT:
         assert child.returncode == console.ENVIRONMENT

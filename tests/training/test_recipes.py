@@ -104,7 +104,7 @@ def test_a_file_that_is_no_text(tmp_path):
 def test_options_change_a_recipe():
     found = recipes.read("albert-nano")
     options = found.options({"batch_size": 8, "seed": 0, "steps": None})
-    assert (options.batch_size, options.steps) == (8, 8000)
+    assert (options.batch_size, options.steps) == (8, found.training["steps"])
     # Steps and epochs are two ways to say one thing.
     options = found.options({"epochs": 2.0})
     assert (options.steps, options.epochs) == (0, 2.0)
@@ -133,6 +133,7 @@ def test_all_options_that_cannot_be_are_named():
         "learning_rate": 0.0,
         "precision": "float16",
         "masking": "none",
+        "positions": "none",
     }
     with pytest.raises(InputError) as problem:
         Options(**wrong).validate()
