@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from albert_core.errors import InputError, listed, shown
+from albert_core.losses import IGNORED
 
-IGNORED = -100  # the label of padding, which counts for nothing
 POOL = 2048  # features among which those of similar length are put together
 
 # What a model takes of a feature: its type, and what it is padded with. The rest of a

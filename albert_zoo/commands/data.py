@@ -149,7 +149,7 @@ def show(folder: Path, tokenizer: str, count: int) -> None:
       albert-zoo data show my-data --tokenizer my-vocabulary --count 1
     """  # noqa: D301  (click reads the backspace)
     from albert_core.data.pretraining.batches import PretrainingData
-    from albert_core.data.pretraining.creation import vocabulary
+    from albert_core.data.pretraining.vocabulary import vocabulary
     from albert_core.errors import InputError
 
     made, words = PretrainingData(folder), vocabulary(tokenizer)

@@ -40,7 +40,7 @@ def _loading(command: Any) -> Any:
 def evaluate(
     data: Path,
     task: str,
-    columns: tuple[str, ...],
+    columns: dict[str, str] | None,
     joint: bool,
     split: str,
     json_file: Path | None,
@@ -55,18 +55,21 @@ def evaluate(
       albert-zoo evaluate glue/RTE --task rte --model my-rte
       albert-zoo evaluate my-held-out --task pretraining --model my-run
     """  # noqa: D301  (click reads the backspace)
-    from albert_zoo.training import pretrain
+    from albert_zoo import models
     from albert_zoo.training.evaluate import Judge
+    from albert_zoo.training.learners import Setup
+    from albert_zoo.training.pretrain import evaluate as pretraining_scores
 
+    framework = models.framework_named(given.pop("framework"))
     if task == "pretraining":
-        file, framework = data, given["framework"]
-        count, scores = pretrain.evaluate(given["model"], data, framework)
+        setup = Setup(framework, device=given["device"])
+        file = data
+        count, scores = pretraining_scores(given["model"], data, setup)
     else:
         wanted = task_data.found(task, joint)
         file = wanted.locate(data, split) if data.is_dir() else data
-        judge = Judge(wanted, **given)
-        framework = judge.framework
-        examples = judge.read(file, task_data.columns_of(columns))
+        judge = Judge(wanted, framework=framework, **given)
+        examples = judge.read(file, columns)
         count = len(examples)
         with Progress(None) as step:
             scores = judge.scores(examples, step)
@@ -89,7 +92,7 @@ def evaluate(
 def predict(
     data: Path,
     task: str,
-    columns: tuple[str, ...],
+    columns: dict[str, str] | None,
     joint: bool,
     output: Path,
     **given: Any,
@@ -110,7 +113,7 @@ def predict(
     judge = Judge(wanted, **given)
     file = wanted.locate(data, "test") if data.is_dir() else data
     with Progress(None) as step:
-        examples = judge.read(file, task_data.columns_of(columns))
+        examples = judge.read(file, columns)
         rows = judge.predictions(examples, step)
     text = "".join(json.dumps(row) + "\n" for row in rows)
     if output == Path("-"):

@@ -35,7 +35,7 @@ from albert_zoo.console import print_result
 def finetune(
     data: Path | None,
     task: str,
-    columns: tuple[str, ...],
+    columns: dict[str, str] | None,
     joint: bool,
     train: Path | None,
     dev: Path | None,
@@ -64,7 +64,6 @@ def finetune(
     from albert_zoo.training import logs, recipes
     from albert_zoo.training.finetune import Job
     from albert_zoo.training.finetune import finetune as run
-    from albert_zoo.training.option_fields import HELP
 
     wanted = task_data.found(task, joint)
     if (data is None) == (train is None or dev is None):
@@ -75,7 +74,7 @@ def finetune(
     name = recipe or (task if task in recipes.names() else "finetune")
     chosen = recipes.read(name)
     plot, resume, quiet = (given.pop(name) for name in ("plot", "resume", "quiet"))
-    options = chosen.options({k: given.get(k) for k in HELP.keys() & given.keys()})
+    options = chosen.options(training_options.values_of(given))
     setup = training_options.setup_of(given, options.precision)
     job = Job(
         wanted,
@@ -85,7 +84,7 @@ def finetune(
         output,
         options,
         tokenizer,
-        task_data.columns_of(columns),
+        columns,
         chosen.model,
         untrained,
     )

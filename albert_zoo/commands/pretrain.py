@@ -59,7 +59,7 @@ def pretrain(
     plot, resume, quiet = (given.pop(name) for name in ("plot", "resume", "quiet"))
     if sum(x is not None for x in (config, preset, model)) > 1:
         raise click.UsageError("Give one of --config, --preset and --model.")
-    options = chosen.options({k: given.get(k) for k in _names(given)})
+    options = chosen.options(training_options.values_of(given))
     if not (model or config or preset or chosen.model):
         raise click.UsageError(
             f"The recipe {recipe} is for a model of any size. Say which with --config, "
@@ -85,12 +85,6 @@ def pretrain(
     if plot is not None:
         logs.plot(output, plot)
     click.echo(f"{output} holds the model after {state.step} steps", err=True)
-
-
-def _names(given: dict[str, Any]) -> set[str]:
-    from albert_zoo.training.option_fields import HELP
-
-    return HELP.keys() & given.keys()
 
 
 def _fields(path: Path) -> dict[str, Any]:

@@ -9,6 +9,16 @@ import click
 PATH = click.Path(exists=True, path_type=Path)
 
 
+def _pairs(_: Any, __: Any, given: Sequence[str]) -> dict[str, str] | None:
+    """Fields and names of columns, as --column has them."""
+    pairs = [text.partition("=") for text in given]
+    if wrong := [name for name, sign, _ in pairs if not sign]:
+        raise click.UsageError(
+            f"--column takes FIELD=NAME, such as text=review, not {', '.join(wrong)}."
+        )
+    return {name: value for name, _, value in pairs} or None
+
+
 def add(command: Any) -> Any:
     """Give a command the options of a task."""
     options = [
@@ -18,6 +28,7 @@ def add(command: Any) -> Any:
             "columns",
             multiple=True,
             metavar="FIELD=NAME",
+            callback=_pairs,
             help="Where a field of the task is in a csv, tsv or jsonl file; repeat it.",
         ),
         click.option("--joint", is_flag=True, help="SQuAD: the joint head, Google's."),
@@ -36,20 +47,6 @@ def found(name: str, joint: bool) -> Any:
     from albert_core.data.tasks import find
 
     return find(name, "ForQuestionAnsweringBeam" if joint else None)
-
-
-def columns_of(given: Sequence[str]) -> dict[str, str] | None:
-    """Fields and names of columns, as --column has them.
-
-    Raises:
-        click.UsageError: One has no sign of equality.
-    """
-    pairs = [text.partition("=") for text in given]
-    if wrong := [name for name, sign, _ in pairs if not sign]:
-        raise click.UsageError(
-            f"--column takes FIELD=NAME, such as text=review, not {', '.join(wrong)}."
-        )
-    return {name: value for name, _, value in pairs} or None
 
 
 def table(title: str, scores: dict[str, float]) -> Any:

@@ -64,6 +64,13 @@ def computing(command: Any) -> Any:
     return command
 
 
+def values_of(given: dict[str, Any]) -> dict[str, Any]:
+    """The options of `recipe_values` among all that was given."""
+    from albert_zoo.training.option_fields import HELP
+
+    return {name: given[name] for name in HELP.keys() & given.keys()}
+
+
 def setup_of(given: dict[str, Any], precision: str) -> Any:
     """Take the options of `computing` out of all that was given."""
     from albert_zoo import models

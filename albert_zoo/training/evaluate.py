@@ -73,8 +73,8 @@ class Judge:
         Raises:
             InputError: The file does not fit, or has labels that the model does not.
         """
-        examples = self.task.read(path, self.labels(), columns)
         known = self.labels()
+        examples = self.task.read(path, known, columns)
         if known is not None and examples.labels and examples.labels != known:
             raise InputError(
                 f"The task {self.task.name} has the labels {listed(examples.labels)}, "

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,11 +17,10 @@ from albert_core.tokenization import load_tokenizer
 from albert_core.training import Batch
 from albert_zoo.training.folder import State
 from albert_zoo.training.judging import LENGTHS, outputs_of, padded
-from albert_zoo.training.learners import Setup, learner, rank_and_size
-from albert_zoo.training.logs import Log
-from albert_zoo.training.loop import Figures, Loop, Plan
-from albert_zoo.training.option_fields import FREE, Options
-from albert_zoo.training.pretrain import begin, files_of
+from albert_zoo.training.learners import Setup
+from albert_zoo.training.loop import Figures
+from albert_zoo.training.option_fields import Options
+from albert_zoo.training.running import Work, carry_out, files_of
 from albert_zoo.training.start import fresh, pretrained
 
 SCORES = "scores.json"
@@ -78,58 +77,41 @@ def finetune(
     check_length(options.max_length, config.max_position_embeddings)
     features = task.features(train, tokenizer, options.max_length, training=True)
     held = task.features(dev, tokenizer, options.max_length)
-    each = steps_of_epoch(features, options)
-    total = options.steps or max(1, round(options.epochs * each))
-    schedule = options.schedule(total)
+    epoch = steps_of_epoch(features, options)
+    total = options.steps or max(1, round(options.epochs * epoch))
     files = files_of(tokenizer)
-    settings = {
-        "command": "finetune",
-        "task": task.name,
-        "files": [_fingerprint(job.train), _fingerprint(job.dev)],
-        "tokenizer": hashlib.sha256(b"".join(files.values())).hexdigest(),
-        "model": config.to_dict(),
-        "start": None if job.untrained else job.model,
-        "training": {k: v for k, v in asdict(options).items() if k not in FREE},
-    }
 
-    def make() -> dict[str, Any]:
+    def start() -> dict[str, Any]:
         return fresh(config, task.head, options.seed) if job.untrained else arrays
-
-    folder, step = begin(job.output, settings, resume, setup, config, make, files)
-    trained = learner(setup, folder.checkpoint(step), task.head, options.arithmetic())
-    weights, moments, state = folder.load(step)
-    trained.restore(weights, moments, state.count)
 
     def judge(one: Any) -> Figures:
         found = outputs_of(one.predict, held, task.head, config.pad_token_id or 0)
         scores = task.score(dev, held, found)
         return {f"eval_{name}": value for name, value in scores.items()}
 
-    plan = Plan(
-        schedule,
-        options.seed,
-        options.parts,
-        options.log_every,
-        options.save_every or each,
-        options.keep,
-        f"eval_{task.metric}",
-        True,
-        options.patience,
+    work = Work(
+        output=job.output,
+        head=task.head,
+        config=config,
+        start=start,
+        files=files,
+        settings={
+            "command": "finetune",
+            "task": task.name,
+            "files": [_fingerprint(job.train), _fingerprint(job.dev)],
+            "tokenizer": hashlib.sha256(b"".join(files.values())).hexdigest(),
+            "start": None if job.untrained else job.model,
+        },
+        options=options,
+        schedule=options.schedule(total),
+        epoch=epoch,
+        stream=lambda used: in_epochs(features, options, used),
+        metric=task.metric,
+        judge=judge,
     )
-    first = rank_and_size()[0] == 0
-    log = Log(job.output, step, total, quiet=quiet) if first else None
-    loop = Loop(trained, folder, plan, state, log, judge)
-    stream = in_epochs(features, options, state.used)
-    if log is None:
-        return loop.run(stream), {}
-    with log:
-        state = loop.run(stream)
-    best = state.best_step or state.step
-    folder.finish(best, config)
-    weights, moments, _ = folder.load(best)
-    trained.restore(weights, moments, state.count)
-    scores = {k.removeprefix("eval_"): v for k, v in judge(trained).items()}
-    write_text(job.output / SCORES, json.dumps(scores, indent=2) + "\n")
+    state, scores = carry_out(work, setup, resume, quiet)
+    if scores:
+        write_text(job.output / SCORES, json.dumps(scores, indent=2) + "\n")
     return state, scores
 
 

@@ -1,7 +1,7 @@
 """What a run says: on the terminal, in a file of records, to TensorBoard, as curves."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -160,14 +160,8 @@ def plot(folder: Path, target: Path) -> None:
         for key, label in ((name, "training"), (f"eval_{name}", "held out")):
             points = [(row["step"], row[key]) for row in rows if key in row]
             if points:
-                axis.plot(*_columns(points), label=label)
+                axis.plot(*zip(*points, strict=True), label=label)
         axis.set_title(name.replace("_", " "), fontsize=10)
         axis.set_xlabel("step")
         axis.legend()
     figure.savefig(target)
-
-
-def _columns(
-    points: Sequence[tuple[float, float]],
-) -> tuple[list[float], list[float]]:
-    return [step for step, _ in points], [value for _, value in points]

@@ -10,8 +10,8 @@ from albert_core.optimization import Optimizer, Schedule, optimizer_named
 CHOICES = {
     "masking": ("static", "dynamic"),
     "positions": ("random", "waves"),
+    "precision": ("float32", "bfloat16", "float64"),
 }
-PRECISIONS = ("float32", "bfloat16", "float64")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Options:
     patience: int = 0
     parts: int = 1
     log_every: int = 50
-    save_every: int = 1000
+    save_every: int = 0
     keep: int = 2
     eval_rows: int = 4096
 
@@ -66,7 +66,7 @@ class Options:
             "warmup_steps": 0,
             "parts": 1,
             "log_every": 1,
-            "save_every": 1,
+            "save_every": 0,
             "keep": 0,
             "weight_decay": 0,
             "clip_norm": 0,
@@ -88,8 +88,6 @@ class Options:
         ]
         if not self.learning_rate > 0:
             wrong.append(f"learning_rate must be over 0, not {self.learning_rate}")
-        if self.precision not in PRECISIONS:
-            wrong.append(f"precision must be one of {', '.join(PRECISIONS)}")
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 wrong.append(f"{name} must be one of {', '.join(known)}")
@@ -123,7 +121,7 @@ HELP: Mapping[str, str] = {
     "patience": "Stop after as many checkpoints that are no better; 0 for never.",
     "parts": "Parts that a batch is learnt in, one after another, to need less memory.",
     "log_every": "Steps between records of the log.",
-    "save_every": "Steps between checkpoints, where the model is also judged.",
+    "save_every": "Steps between checkpoints, also judged; 0 for an epoch.",
     "keep": "How many of the last checkpoints stay, besides the best; 0 for all.",
     "eval_rows": "Held-out instances that pretraining is judged on, at most.",
 }

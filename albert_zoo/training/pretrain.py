@@ -1,25 +1,22 @@
 """Pretraining: masked words and sentence order, from a folder of instances."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from albert_core.config import AlbertConfig
 from albert_core.data.pretraining.batches import PretrainingData
-from albert_core.data.pretraining.creation import vocabulary
 from albert_core.data.pretraining.masking import Masking
+from albert_core.data.pretraining.vocabulary import vocabulary
 from albert_core.errors import InputError
-from albert_core.optimization import Optimizer, moment_names
-from albert_core.training import NO_TOKENS, parts
-from albert_zoo import models
-from albert_zoo.training.folder import RunFolder, State
-from albert_zoo.training.learners import Setup, join, learner, rank_and_size, wait
-from albert_zoo.training.logs import Log
-from albert_zoo.training.loop import Figures, Loop, Plan
-from albert_zoo.training.option_fields import FREE, Options
+from albert_core.optimization import Optimizer
+from albert_core.training import NO_TOKENS, Batch, parts
+from albert_zoo.training.folder import State
+from albert_zoo.training.learners import Setup, learner
+from albert_zoo.training.loop import Figures
+from albert_zoo.training.option_fields import Options
+from albert_zoo.training.running import Work, carry_out, files_of
 from albert_zoo.training.start import fresh, pretrained
 from conversion.checkpoint import resolved
 
@@ -64,80 +61,42 @@ def pretrain(
     data = PretrainingData(job.data)
     held = None if job.held_out is None else PretrainingData(job.held_out)
     options = job.options
-    steps = options.steps or round(options.epochs * len(data) / options.batch_size)
-    schedule = options.schedule(max(1, steps))
-    config, make = _beginning(job)
+    epoch = max(1, round(len(data) / options.batch_size))
+    steps = options.steps or max(1, round(options.epochs * epoch))
+    config, start = _beginning(job)
     check(config, [data] if held is None else [data, held], job.tokenizer)
-    files = _tokenizer_files(job)
-    settings = {
-        "command": "pretrain",
-        "data": [data.manifest.origin, data.manifest.vocabulary],
-        "model": config.to_dict(),
-        "start": job.model,
-        "training": {k: v for k, v in asdict(options).items() if k not in FREE},
-        "masking": asdict(job.masking) if options.masking == "dynamic" else None,
-    }
-    folder, step = begin(job.output, settings, resume, setup, config, make, files)
-    first = rank_and_size()[0] == 0
-    trained = learner(setup, folder.checkpoint(step), HEAD, options.arithmetic())
-    arrays, moments, state = folder.load(step)
-    trained.restore(arrays, moments, state.count)
     masking = job.masking if options.masking == "dynamic" else None
-    batches = data.batches(options.batch_size, options.seed, state.used, masking)
-    plan = Plan(
-        schedule,
-        options.seed,
-        options.parts,
-        options.log_every,
-        options.save_every,
-        options.keep,
-        "eval_masked_lm_accuracy",
-        True,
-        options.patience,
-    )
-    log = Log(job.output, step, schedule.total_steps, quiet=quiet) if first else None
     rows = min(EVAL_BATCH, max(1, options.batch_size // options.parts))
+
+    def stream(used: int) -> Iterator[Batch]:
+        return data.batches(options.batch_size, options.seed, used, masking)
 
     def judge(one: Any) -> Figures:
         assert held is not None
         return judged(one, held, options.eval_rows, rows)
 
-    loop = Loop(trained, folder, plan, state, log, judge if held else None)
-    if log is None:
-        return loop.run(batches)
-    with log:
-        state = loop.run(batches)
-    folder.finish(state.best_step or state.step, config)
+    tokenizer = None if job.tokenizer is None else vocabulary(job.tokenizer).tokenizer
+    work = Work(
+        output=job.output,
+        head=HEAD,
+        config=config,
+        start=start,
+        files={} if tokenizer is None else files_of(tokenizer),
+        settings={
+            "command": "pretrain",
+            "data": [data.manifest.origin, data.manifest.vocabulary],
+            "start": job.model,
+            "masking": None if masking is None else asdict(masking),
+        },
+        options=options,
+        schedule=options.schedule(steps),
+        epoch=epoch,
+        stream=stream,
+        metric="masked_lm_accuracy",
+        judge=judge if held else None,
+    )
+    state, _ = carry_out(work, setup, resume, quiet)
     return state
-
-
-def begin(
-    path: Path,
-    settings: Mapping[str, Any],
-    resume: bool,
-    setup: Setup,
-    config: AlbertConfig,
-    make: Callable[[], dict[str, Any]],
-    files: Mapping[str, bytes],
-) -> tuple[RunFolder, int]:
-    """The folder of a run and the step to go on from.
-
-    Where there is none yet, the first of all processes writes the first checkpoint.
-    """
-    join(setup)
-    if first := rank_and_size()[0] == 0:
-        folder = RunFolder(path, settings, resume, files)
-        if not folder.steps():
-            arrays = make()
-            zeros = {n: np.zeros_like(a) for n, a in arrays.items()}
-            moments = {
-                moment: zero for n, zero in zeros.items() for moment in moment_names(n)
-            }
-            folder.save(config, arrays, moments, State())
-    wait()
-    if not first:
-        folder = RunFolder(path, settings, True, files)
-    return folder, folder.steps()[-1]
 
 
 def _beginning(job: Job) -> tuple[AlbertConfig, Callable[[], dict[str, Any]]]:
@@ -193,34 +152,21 @@ def check(
         )
 
 
-def _tokenizer_files(job: Job) -> dict[str, bytes]:
-    if job.tokenizer is None:
-        return {}
-    return files_of(vocabulary(job.tokenizer).tokenizer)
-
-
-def files_of(tokenizer: Any) -> dict[str, bytes]:
-    """The files that a tokenizer is saved as: name and content."""
-    from tempfile import TemporaryDirectory
-
-    with TemporaryDirectory() as place:
-        tokenizer.save_pretrained(place)
-        return {file.name: file.read_bytes() for file in Path(place).iterdir()}
-
-
-def evaluate(
-    model: str, data: Path, framework: str | None = None
-) -> tuple[int, dict[str, float]]:
+def evaluate(model: str, data: Path, setup: Setup) -> tuple[int, dict[str, float]]:
     """Judge a pretrained model on a folder of instances.
 
+    Args:
+        model: A checkpoint with its tokenizer, or a hub name.
+        data: The folder.
+        setup: Where to compute.
+
     Returns:
-        How many there are, and the figures.
+        How many instances there are, and the figures.
 
     Raises:
         InputError: Model and data do not belong together.
     """
     held, place = PretrainingData(data), resolved(model)
-    setup = Setup(models.framework_named(framework))
     trained = learner(setup, place, HEAD, Optimizer())
     check(trained.model.config, [held], str(place))
     figures = judged(trained, held, len(held))

@@ -22,13 +22,11 @@ class Recipe:
         training: Of `Options`.
         model: Fields of the configuration.
         data: Fields of the pretraining data, and of its masking.
-        task: The task that it is for.
     """
 
     training: Mapping[str, Any] = field(default_factory=dict[str, Any])
     model: Mapping[str, Any] = field(default_factory=dict[str, Any])
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    task: str | None = None
 
     def options(self, changes: Mapping[str, Any]) -> Options:
         """The options, some of them changed; None changes nothing.
@@ -105,12 +103,7 @@ def _checked(name: str, values: dict[str, Any]) -> Recipe:
         "data": {name: kind for name, kind in data.items() if name != "masking"},
         "model": None,
     }
-    wrong = [key for key in values if key not in {*known, "task", "source"}]
-    wrong += [
-        f"{key} = {values[key]!r}"
-        for key in ("task", "source")
-        if not isinstance(values.get(key, ""), str)
-    ]
+    wrong = [key for key in values if key not in known]
     for table, kinds in known.items():
         given = values.get(table, {})
         if not isinstance(given, dict):
@@ -127,8 +120,7 @@ def _checked(name: str, values: dict[str, Any]) -> Recipe:
             f"{name} holds what no recipe has: {listed(wrong)}. Its tables are "
             f"training, model and data; albert-zoo pretrain --help names the fields."
         )
-    tables = {table: values.get(table, {}) for table in known}
-    return Recipe(**tables, task=values.get("task"))
+    return Recipe(**{table: values.get(table, {}) for table in known})
 
 
 def _fits(value: Any, kind: Any) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from albert_core.data.tasks import find, names
 from albert_zoo.cli import cli
 
 GUIDES = Path(__file__).parents[2] / "docs" / "training"
@@ -47,6 +48,18 @@ def commands(page):
                 piped, words = " ".join(words[1:place]) + "\n", words[place + 1 :]
             assert words[0] == "albert-zoo", line
             yield words[1:], piped
+
+
+def test_the_table_of_tasks_is_whole():
+    page = (GUIDES / "finetune.md").read_text("utf-8")
+    table = [row.split("|") for row in re.findall(r"^\| `.*", page, re.MULTILINE)]
+    metrics = {}
+    for _, tasks, _, _, measures, _ in table:
+        first = re.search(r"`(.+?)`", measures)
+        assert first
+        metric = metrics.get(first[1], first[1])  # "as `ner`" takes that of ner
+        metrics |= dict.fromkeys(re.findall(r"`(.+?)`", tasks), metric)
+    assert metrics == {name: find(name).metric for name in names()}
 
 
 @pytest.mark.slow

@@ -36,6 +36,36 @@ def test_the_published_numbers():
     assert (data.masking.ngram, data.masking.max_predictions_per_seq) == (3, 20)
 
 
+# Lan et al. 2020, table 14: rate, batch, dropout, steps, warm-up, length.
+TABLE_14 = {
+    "cola": (1e-5, 16, 0, 5336, 320, 512),
+    "sts-b": (2e-5, 16, 0, 3598, 214, 512),
+    "sst-2": (1e-5, 32, 0, 20935, 1256, 512),
+    "mnli": (3e-5, 128, 0, 10000, 1000, 512),
+    "qnli": (1e-5, 32, 0, 33112, 1986, 512),
+    "qqp": (5e-5, 128, 0.1, 14000, 1000, 512),
+    "rte": (3e-5, 32, 0.1, 800, 200, 512),
+    "mrpc": (2e-5, 32, 0, 800, 200, 512),
+    "wnli": (2e-5, 16, 0.1, 2000, 250, 512),
+    "squad": (5e-5, 48, 0, 3649, 365, 384),
+    "squad2": (3e-5, 48, 0, 8144, 814, 512),
+    "race": (2e-5, 32, 0.1, 12000, 1000, 512),
+}
+
+
+@pytest.mark.parametrize("task", TABLE_14)
+def test_the_numbers_of_table_14(task):
+    found = recipes.read(task)
+    options, model = found.options({}), found.model
+    rate, batch, dropout, steps, warmup, length = TABLE_14[task]
+    assert (options.learning_rate, options.batch_size) == (rate, batch)
+    assert (options.steps, options.warmup_steps) == (steps, warmup)
+    assert (options.max_length, options.optimizer) == (length, "google-adamw")
+    assert model["hidden_dropout_prob"] == dropout
+    assert model["attention_probs_dropout_prob"] == dropout
+    assert model["classifier_dropout_prob"] == 0.1
+
+
 def write(path, text):
     file = path / "mine.toml"
     file.write_text(text)
@@ -65,7 +95,7 @@ def test_all_that_nobody_reads_is_named(tmp_path):
     said = str(problem.value)
     for wrong in (
         "'size'",
-        "task = 5",
+        "'task'",
         "training.steps = 1.5",
         "training.learning_rate = 'high'",
         "training.seed = True",
@@ -120,7 +150,7 @@ def test_all_options_that_cannot_be_are_named():
         "warmup_steps": -1,
         "parts": 0,
         "log_every": 0,
-        "save_every": 0,
+        "save_every": -1,
         "keep": -1,
         "weight_decay": -0.1,
         "clip_norm": float("inf"),

@@ -106,11 +106,18 @@ def test_bfloat16_keeps_float32(learners):
     assert apart(found, wanted)[0] < 2.0**-8
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", QUICK)
 def test_parts_of_a_batch_are_the_batch(learners, case):
-    # How a batch is cut is said once for all; XLA compiles for each number of rows.
-    if learners.framework != "torch" and case not in ("pretraining", "tokens"):
-        pytest.skip("PyTorch has cut this one")
+    check_parts(learners, case)
+
+
+@pytest.mark.parametrize("learners", HEADS, indirect=True)
+@pytest.mark.parametrize("case", [x for x in CASES if x not in QUICK])
+def test_parts_of_other_heads_are_the_batch(learners, case):
+    check_parts(learners, case)
+
+
+def check_parts(learners, case):
     found, batches = learners(case, EACH[case]), batches_of(case)[:2]
     whole = learn(found, batches, SCHEDULE)
     wanted = Kept(found)

@@ -5,7 +5,8 @@ of those are shuffled. So memory holds a few shards, and where a run was can be 
 the number of instances that it has used.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -41,7 +42,7 @@ class PretrainingData:
         self.shards = self.manifest.shards
 
     def __len__(self) -> int:
-        return sum(count for _, count in self.shards)
+        return sum(n for _, n in self.shards)
 
     def batches(
         self,
@@ -60,16 +61,15 @@ class PretrainingData:
             masking: Hides other tokens each time; None for those of the shards.
             pool: How many instances are shuffled together, at least.
         """
-        epoch, passed = divmod(used, len(self))
-        held: list[Columns] = []
-        while True:
-            for table in self._pools(epoch, seed, passed, masking, pool):
-                held.append(table)
-                while sum(len(part["lengths"]) for part in held) >= batch_size:
-                    joined = _joined(held)
-                    yield to_batch(_rows(joined, slice(0, batch_size)))
-                    held = [_rows(joined, slice(batch_size, None))]
-            epoch, passed = epoch + 1, 0
+        first, passed = divmod(used, len(self))
+        tables = (
+            table
+            for epoch in count(first)
+            for table in self._pools(
+                epoch, seed, passed if epoch == first else 0, masking, pool
+            )
+        )
+        return _cut(tables, batch_size)
 
     def in_order(self, batch_size: int, most: int | None = None) -> Iterator[Columns]:
         """The instances as they are in the shards, once; the last batch may be short.
@@ -78,20 +78,15 @@ class PretrainingData:
             batch_size: Instances of a batch.
             most: How many instances to give at most.
         """
-        left = len(self) if most is None else most
-        held: list[Columns] = []
-        for name, count in self.shards:
+        return _cut(self._first(len(self) if most is None else most), batch_size)
+
+    def _first(self, left: int) -> Iterator[Columns]:
+        """The first instances, shard by shard."""
+        for name, size in self.shards:
             if left <= 0:
-                break
-            table = _rows(read_shard(self.folder / name, count), slice(0, left))
-            left -= count
-            held.append(table)
-            while sum(len(part["lengths"]) for part in held) >= batch_size:
-                joined = _joined(held)
-                yield to_batch(_rows(joined, slice(0, batch_size)))
-                held = [_rows(joined, slice(batch_size, None))]
-        if held and len((rest := _joined(held))["lengths"]):
-            yield to_batch(rest)
+                return
+            yield _rows(read_shard(self.folder / name, size), slice(0, left))
+            left -= size
 
     def _pools(
         self, epoch: int, seed: int, passed: int, masking: Masking | None, pool: int
@@ -102,9 +97,9 @@ class PretrainingData:
         rng.shuffle(order)
         while order:
             chosen: list[tuple[str, int]] = []
-            while order and sum(count for _, count in chosen) < pool:
+            while order and sum(n for _, n in chosen) < pool:
                 chosen.append(order.pop())
-            size = sum(count for _, count in chosen)
+            size = sum(n for _, n in chosen)
             rows = list(range(size))
             rng.shuffle(rows)
             rows = rows[passed:]
@@ -124,6 +119,19 @@ class PretrainingData:
                 rngs = [Random(f"{key}:{_mark(picked, i)}") for i in range(len(part))]
                 picked = masked_anew(picked, self.manifest.pieces, masking, rngs)
             yield picked
+
+
+def _cut(tables: Iterable[Columns], batch_size: int) -> Iterator[Columns]:
+    """Batches of tables of any length; only the last of all may be short."""
+    held: list[Columns] = []
+    for table in tables:
+        held.append(table)
+        while sum(len(part["lengths"]) for part in held) >= batch_size:
+            joined = _joined(held)
+            yield to_batch(_rows(joined, slice(0, batch_size)))
+            held = [_rows(joined, slice(batch_size, None))]
+    if held and len((rest := _joined(held))["lengths"]):
+        yield to_batch(rest)
 
 
 def _mark(table: Columns, row: int) -> str:

@@ -5,22 +5,17 @@ seed and the number of the block. A shard that is there is not made again, so th
 that was stopped goes on where it was.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from dataclasses import asdict, replace
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 from typing import Any, cast
-
-import numpy as np
-from numpy.typing import NDArray
 
 from albert_core import folder as folders
 from albert_core.data.pretraining.dataset import (
@@ -34,72 +29,12 @@ from albert_core.data.pretraining.dataset import (
 )
 from albert_core.data.pretraining.documents import BLOCK, Block, blocks, documents
 from albert_core.data.pretraining.instances import Columns, columns, instance
-from albert_core.data.pretraining.masking import Pieces, mask, starts_word
+from albert_core.data.pretraining.masking import mask
 from albert_core.data.pretraining.segments import pairs
+from albert_core.data.pretraining.vocabulary import Vocabulary, vocabulary
 from albert_core.errors import InputError, shown
-from albert_core.tokenization import AlbertWordPieceTokenizer, load_tokenizer
 
 Step = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Vocabulary:
-    """A tokenizer, and what instances are made with.
-
-    Attributes:
-        tokenizer: Turns lines into ids.
-        pieces: What masking knows of it.
-        starts: [size] by id, which pieces begin a word.
-        cls_id: The id of [CLS].
-        sep_id: That of [SEP].
-        fingerprint: SHA-256 of its pieces, in order.
-    """
-
-    tokenizer: Any
-    pieces: Pieces
-    starts: NDArray[np.bool_]
-    cls_id: int
-    sep_id: int
-    fingerprint: str
-
-    def encode(self, lines: list[str]) -> list[list[int]]:
-        """The ids of lines, without special tokens."""
-        return self.tokenizer(
-            lines,
-            add_special_tokens=False,
-            split_special_tokens=True,  # what looks like them is text
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            verbose=False,
-        )["input_ids"]
-
-
-@lru_cache(maxsize=2)
-def vocabulary(tokenizer: str) -> Vocabulary:
-    """Load a tokenizer by its directory or hub name.
-
-    Raises:
-        CheckpointError: There is none.
-        TokenizerError: It cannot be read.
-        InputError: It lacks [CLS], [SEP] or [MASK].
-    """
-    loaded: Any = load_tokenizer(tokenizer)
-    ids = {name: getattr(loaded, f"{name}_token_id") for name in ("cls", "sep", "mask")}
-    if missing := [name for name, number in ids.items() if number is None]:
-        raise InputError(
-            f"The tokenizer {shown(tokenizer)} has no {', '.join(missing)} token. "
-            f"Pretraining needs all of cls, sep and mask."
-        )
-    words: list[str] = loaded.convert_ids_to_tokens(list(range(len(loaded))))
-    of_pieces = not isinstance(loaded, AlbertWordPieceTokenizer)
-    return Vocabulary(
-        loaded,
-        Pieces(len(words), ids["mask"], frozenset((ids["cls"], ids["sep"]))),
-        np.array([starts_word(word, of_pieces) for word in words]),
-        ids["cls"],
-        ids["sep"],
-        hashlib.sha256("\n".join(words).encode()).hexdigest(),
-    )
 
 
 def create(

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from albert_core import folder as folders
 from albert_core.data.google_records import read_pretraining, write_pretraining
-from albert_core.data.pretraining.creation import Vocabulary, vocabulary
 from albert_core.data.pretraining.dataset import (
     MANIFEST,
     Manifest,
@@ -18,6 +17,7 @@ from albert_core.data.pretraining.dataset import (
     write_shard,
 )
 from albert_core.data.pretraining.instances import from_google, to_google
+from albert_core.data.pretraining.vocabulary import Vocabulary, vocabulary
 from albert_core.errors import InputError
 
 ROWS = 2**14  # of a shard

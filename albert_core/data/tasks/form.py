@@ -15,7 +15,6 @@ Feature = dict[str, Any]
 # The arrays of a head for one feature, without the batch; they may be padded.
 Output = Mapping[str, Any]
 AT_ONCE = 1000  # texts that the tokenizer gets in one call
-IGNORED = -100  # the label of what counts for nothing
 
 
 @dataclass(frozen=True)

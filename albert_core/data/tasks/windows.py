@@ -127,8 +127,9 @@ def beam_spans(output: Any, best: NDArray[np.bool_]) -> Iterator[Span]:
             f"whole number for each start. Give the arrays of one beam search."
         )
     each = len(ends) // len(starts)
-    for place, last in enumerate(last_places):
-        first = first_places[place // each]
+    # Places are whole numbers in any type: a learner gives all outputs as float64.
+    for place, last in enumerate(last_places.astype(np.int64)):
+        first = int(first_places[place // each])
         if not (0 <= first < len(best) and best[first]):
             continue
         if first <= last < first + LONGEST and last < len(best):

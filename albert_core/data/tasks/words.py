@@ -9,7 +9,6 @@ import numpy as np
 from albert_core.data import metrics
 from albert_core.data.tasks.examples import Examples, is_tag
 from albert_core.data.tasks.form import (
-    IGNORED,
     Feature,
     Lengths,
     Output,
@@ -17,6 +16,7 @@ from albert_core.data.tasks.form import (
     logits_of,
     row,
 )
+from albert_core.losses import IGNORED
 from albert_core.tokenization import Tokenizer
 
 OUTSIDE = "O"  # the tag of a word that no token stands for

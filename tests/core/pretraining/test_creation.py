@@ -13,10 +13,11 @@ import pytest
 from albert_core import InputError, safetensors_file
 from albert_core.data.pretraining import creation, dataset
 from albert_core.data.pretraining.batches import PretrainingData
-from albert_core.data.pretraining.creation import create, vocabulary
+from albert_core.data.pretraining.creation import create
 from albert_core.data.pretraining.dataset import Recipe, read_manifest, read_shard
 from albert_core.data.pretraining.instances import restored, to_batch
 from albert_core.data.pretraining.masking import Masking, starts_word
+from albert_core.data.pretraining.vocabulary import vocabulary
 from albert_core.errors import AlbertError
 from albert_core.tokenization import load_tokenizer
 from tests.conftest import GOLDEN
@@ -398,7 +399,7 @@ def test_a_tokenizer_without_what_is_needed_is_refused(texts, tmp_path, monkeypa
     lacking = load_tokenizer(SPIECE)
     lacking.mask_token_id = lacking.cls_token_id = None
     with monkeypatch.context() as patch:
-        patch.setattr(creation, "load_tokenizer", lambda name: lacking)
+        patch.setattr(f"{vocabulary.__module__}.load_tokenizer", lambda name: lacking)
         message = refused(lambda: create(texts, "mine", tmp_path / "x", RECIPE))
     assert message == (
         "The tokenizer 'mine' has no cls, mask token. Pretraining needs all of cls, "
