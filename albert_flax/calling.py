@@ -14,6 +14,7 @@ from albert_core.errors import InputError
 from albert_core.initial import initial_value
 from albert_core.losses import IGNORED, problem_type
 from albert_core.outputs import ModelOutput, finish
+from albert_core.packing import Packed
 from albert_core.spelling import FLAX
 from albert_flax import params as trees
 from albert_flax.ops import can_read, check_ids, is_integer
@@ -260,6 +261,8 @@ def _check_classes(name: str, labels: Array, output: ModelOutput) -> None:
 
 
 def _to_input(value: Any) -> Any:
+    if isinstance(value, Packed):
+        return Packed(*map(_to_input, value))
     # NumPy's go to the device with the call; sent before, each shape would compile.
     array = value if isinstance(value, Array) else np.asarray(value)
     # Hugging Face's classes take 64-bit ids too.

@@ -18,6 +18,7 @@ from jax.numpy import einsum, exp, reshape, tanh
 from albert_core import inputs
 from albert_core.config import AlbertConfig
 from albert_core.losses import IGNORED, MASKED
+from albert_core.packing import Packed
 
 __all__ = ["einsum", "exp", "reshape", "tanh"]
 
@@ -227,17 +228,35 @@ def steps_for(query: Array, longest: int) -> Array:
     return positions[:, None] - positions[None] + longest - 1
 
 
-def mask_to_bias(mask: Array | None, embedded: Array) -> Array | None:
+def mask_to_bias(mask: Array | Packed | None, embedded: Array) -> Array | Packed | None:
     """Turn a mask [batch, seq] into what is added to scores [batch, heads, seq, seq].
 
     The lowest number swallows every score, so that a row without any real token attends
     uniformly.
     """
-    if mask is None:
-        return None
+    if mask is None or isinstance(mask, Packed):  # the latter until `repeat`
+        return mask
     dtype = widen(embedded).dtype
     lowest = jnp.finfo(dtype).min
     return (1 - mask.astype(dtype))[:, None, None, :] * lowest
+
+
+def _within(packed: Packed, hidden: Array) -> Array:
+    """What keeps each token to its own text, [rows, 1, width, width]."""
+    other = packed.text[:, None, :, None] != packed.text[:, None, None, :]
+    dtype = widen(hidden).dtype
+    return other.astype(dtype) * jnp.finfo(dtype).min
+
+
+def _pack(hidden: Array, packed: Packed) -> Array:
+    """[texts, width, hidden] to [rows, width, hidden]."""
+    return reshape(hidden, (-1, hidden.shape[-1]))[packed.take]
+
+
+def _unpack(hidden: Array, packed: Packed) -> Array:
+    """[rows, width, hidden] to [texts, width, hidden], zeros at padding."""
+    found = reshape(hidden, (-1, hidden.shape[-1]))[packed.back]
+    return jnp.where(packed.mask[..., None] != 0, found, 0)
 
 
 def spread_head_mask(
@@ -269,7 +288,7 @@ def attend(
     query: Array,
     key: Array,
     value: Array,
-    bias: Array | None,
+    bias: Any,
     relative: Array | None,
     head_mask: Array | None,
     dropout: Dropout,
@@ -309,7 +328,7 @@ def repeat(
     group: Callable[..., Any],
     times: int,
     hidden: Array,
-    bias: Array | None,
+    bias: Array | Packed | None,
     head_mask: Array | None,
     output_attentions: bool,
     output_hidden_states: bool,
@@ -332,6 +351,13 @@ def repeat(
     Returns:
         The last output, all outputs, all probabilities.
     """
+    if isinstance(bias, Packed):
+        flags = (head_mask, output_attentions, output_hidden_states, recompute)
+        if output_attentions:  # which stand by text
+            return repeat(group, times, hidden, mask_to_bias(bias.mask, hidden), *flags)
+        rows = _pack(hidden, bias)
+        last, every, _ = repeat(group, times, rows, _within(bias, rows), *flags)
+        return _unpack(last, bias), tuple(_unpack(x, bias) for x in every), ()
     keys = _keys.get()
     key = None if keys is None else jax.random.split(next(keys), times)
 
@@ -356,7 +382,9 @@ def decode(hidden: Array, table: Array, bias: nnx.Param) -> Array:
 
 def flatten_choices(x: Array | None) -> Array | None:
     """[batch, choices, ...] to [batch * choices, ...]."""
-    return None if x is None else reshape(x, (-1, *x.shape[2:]))
+    if x is None or isinstance(x, Packed):  # a packed mask is flat by itself
+        return x
+    return reshape(x, (-1, *x.shape[2:]))
 
 
 def choices_of(input_ids: Array | None, inputs_embeds: Array | None) -> int:
@@ -455,6 +483,8 @@ def default_p_mask(
     Open are [CLS] at `cls_index` [batch, 1] and the text: with `token_type_ids` the
     second segment without its last token, which is [SEP], else all but padding.
     """
+    if isinstance(attention_mask, Packed):
+        attention_mask = attention_mask.mask
     if attention_mask is None:
         attention_mask = jnp.ones(hidden.shape[:2])
     text = attention_mask != 0

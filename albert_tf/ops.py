@@ -14,6 +14,7 @@ from tensorflow import reshape, tanh
 from albert_core import inputs
 from albert_core.config import AlbertConfig
 from albert_core.losses import IGNORED, MASKED
+from albert_core.packing import Packed
 from albert_tf.shapes import Tensor
 
 __all__ = ["reshape", "tanh"]
@@ -262,16 +263,36 @@ def steps_for(query: Tensor, longest: int) -> Tensor:
     return positions[:, None] - positions[None] + longest - 1
 
 
-def mask_to_bias(mask: Tensor | None, embedded: Tensor) -> Tensor | None:
+def mask_to_bias(
+    mask: Tensor | Packed | None, embedded: Tensor
+) -> Tensor | Packed | None:
     """Turn a mask [batch, seq] into what is added to scores [batch, heads, seq, seq].
 
     The lowest number swallows every score, so that a row without any real token attends
     uniformly.
     """
-    if mask is None:
-        return None
+    if mask is None or isinstance(mask, Packed):  # the latter until `repeat`
+        return mask
     dtype = widen(embedded).dtype
     return (1 - tf.cast(mask, dtype))[:, None, None, :] * tf.constant(dtype.min, dtype)
+
+
+def _within(packed: Packed, hidden: Tensor) -> Tensor:
+    """What keeps each token to its own text, [rows, 1, width, width]."""
+    other = packed.text[:, None, :, None] != packed.text[:, None, None, :]
+    dtype = widen(hidden).dtype
+    return tf.cast(other, dtype) * tf.constant(dtype.min, dtype)
+
+
+def _pack(hidden: Tensor, packed: Packed) -> Tensor:
+    """[texts, width, hidden] to [rows, width, hidden]."""
+    return tf.gather(reshape(hidden, (-1, hidden.shape[-1])), packed.take)
+
+
+def _unpack(hidden: Tensor, packed: Packed) -> Tensor:
+    """[rows, width, hidden] to [texts, width, hidden], zeros at padding."""
+    found = tf.gather(reshape(hidden, (-1, hidden.shape[-1])), packed.back)
+    return tf.where(packed.mask[..., None] != 0, found, tf.zeros((), found.dtype))
 
 
 def spread_head_mask(
@@ -305,7 +326,7 @@ def attend(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    bias: Tensor | None,
+    bias: Any,
     relative: Tensor | None,
     head_mask: Tensor | None,
     dropout: Dropout,
@@ -343,7 +364,7 @@ def repeat(
     group: keras.layers.Layer,
     times: int,
     hidden: Tensor,
-    bias: Tensor | None,
+    bias: Tensor | Packed | None,
     head_mask: Tensor | None,
     output_attentions: bool,
     output_hidden_states: bool,
@@ -364,6 +385,13 @@ def repeat(
     Returns:
         The last output, all outputs, all probabilities.
     """
+    if isinstance(bias, Packed):
+        flags = (head_mask, output_attentions, output_hidden_states, recompute)
+        if output_attentions:  # which stand by text
+            return repeat(group, times, hidden, mask_to_bias(bias.mask, hidden), *flags)
+        rows = _pack(hidden, bias)
+        last, every, _ = repeat(group, times, rows, _within(bias, rows), *flags)
+        return _unpack(last, bias), tuple(_unpack(x, bias) for x in every), ()
     states: tuple[Tensor, ...] = ()
     attentions: tuple[Tensor, ...] = ()
     for index in range(times):
@@ -410,7 +438,9 @@ def decode(hidden: Tensor, table: Tensor, bias: Tensor) -> Tensor:
 
 def flatten_choices(x: Tensor | None) -> Tensor | None:
     """[batch, choices, ...] to [batch * choices, ...]."""
-    return None if x is None else reshape(x, tf.concat([[-1], tf.shape(x)[2:]], 0))
+    if x is None or isinstance(x, Packed):  # a packed mask is flat by itself
+        return x
+    return reshape(x, tf.concat([[-1], tf.shape(x)[2:]], 0))
 
 
 def choices_of(input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Any:
@@ -511,6 +541,8 @@ def default_p_mask(
     Open are [CLS] at `cls_index` [batch, 1] and the text: with `token_type_ids` the
     second segment without its last token, which is [SEP], else all but padding.
     """
+    if isinstance(attention_mask, Packed):
+        attention_mask = attention_mask.mask
     if attention_mask is None:
         attention_mask = tf.ones(tf.shape(hidden)[:2])
     text = tf.cast(attention_mask, tf.bool)

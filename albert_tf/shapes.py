@@ -4,16 +4,18 @@ from typing import Any
 
 from jaxtyping import Bool, Float, Int, Num
 
+from albert_core.packing import Packed
+
 # Keras passes eager, graph and symbolic tensors, which have no class in common.
 Tensor = Any
 
 Tokens = Int[Tensor, "#batch seq"]
-Mask = Num[Tensor, "batch seq"] | Bool[Tensor, "batch seq"]
+Mask = Num[Tensor, "batch seq"] | Bool[Tensor, "batch seq"] | Packed
 Embedded = Float[Tensor, "batch seq embedding"]
 Hidden = Float[Tensor, "batch seq hidden"]
 Heads = Float[Tensor, "batch seq heads head"]
 Weights = Float[Tensor, "batch heads seq seq"]
-Bias = Float[Tensor, "batch 1 1 seq"]
+Bias = Float[Tensor, "batch 1 1 seq"] | Float[Tensor, "batch 1 seq seq"] | Packed
 HeadMask = Float[Tensor, "all_heads"]  # also of those that pruning took
 HeadMasks = Float[Tensor, "layers all_heads"]
 Table = Float[Tensor, "vocab embedding"]

@@ -12,6 +12,10 @@ from torch.utils.checkpoint import checkpoint
 from albert_core import inputs
 from albert_core.config import AlbertConfig
 from albert_core.losses import IGNORED, MASKED
+from albert_core.packing import Packed
+from albert_torch import fused, kernels
+from albert_torch.kernels import can_read
+from albert_torch.packing import Unpadded
 from albert_torch.pretrained import is_filled_later
 
 __all__ = ["einsum", "exp", "tanh"]
@@ -27,6 +31,10 @@ class Linear(nn.Linear):
         """Leave memory that will be filled untouched: loading holds one copy then."""
         if not is_filled_later():
             super().reset_parameters()
+
+    def forward(self, x: Tensor) -> Tensor:  # pyright: ignore
+        """[..., in] to [..., out]."""
+        return kernels.linear(x, self.weight, self.bias)
 
 
 class Embedding(nn.Embedding):
@@ -102,15 +110,6 @@ def activation(name: str | Callable[..., Any]) -> Callable[..., Any]:
     return name if callable(name) else ACTIVATIONS[name]
 
 
-def can_read(x: Tensor) -> bool:
-    """Whether Python may look at the numbers of a tensor in the middle of a call."""
-    traced = torch.jit.is_tracing()  # pyright: ignore
-    if torch.compiler.is_compiling() or traced or x.is_meta:
-        return False
-    mapped = torch._C._functorch.is_functorch_wrapped_tensor  # pyright: ignore
-    return not mapped(x)  # by torch.vmap
-
-
 def check_inputs(
     config: AlbertConfig,
     input_ids: Tensor | None,
@@ -162,7 +161,9 @@ def steps_for(query: Tensor, longest: int) -> Tensor:
     return positions[:, None] - positions[None] + longest - 1
 
 
-def mask_to_bias(mask: Tensor | None, embedded: Tensor) -> Tensor | None:
+def mask_to_bias(
+    mask: Tensor | Packed | None, embedded: Tensor
+) -> Tensor | Unpadded | None:
     """Turn a mask [batch, seq] into what is added to scores [batch, heads, seq, seq].
 
     The lowest number swallows every score, so that a row without any real token attends
@@ -170,6 +171,9 @@ def mask_to_bias(mask: Tensor | None, embedded: Tensor) -> Tensor | None:
     """
     if mask is None:
         return None
+    if isinstance(mask, Packed):
+        texts = Unpadded(mask, embedded.device)
+        return None if len(texts.places) == texts.mask.numel() else texts
     if can_read(mask) and bool((mask == 1).all()):
         return None
     dtype = torch.promote_types(embedded.dtype, torch.float32)
@@ -206,7 +210,7 @@ def attend(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    bias: Tensor | None,
+    bias: Any,
     relative: Tensor | None,
     head_mask: Tensor | None,
     dropout: nn.Dropout,
@@ -250,8 +254,8 @@ def _attend_fused(
     key: Tensor,
     value: Tensor,
     bias: Tensor | None,
-    relative: Tensor | None,
-    dropout: nn.Dropout,
+    relative: Tensor | None = None,
+    dropout: nn.Dropout | None = None,
 ) -> Tensor:
     query, key, value = (x.transpose(1, 2) for x in (query, key, value))
     if bias is not None:
@@ -268,7 +272,7 @@ def _attend_fused(
         value,
         # In half precision the lowest float32 is -inf, of which no row is full.
         attn_mask=None if mask is None else mask.to(query.dtype),
-        dropout_p=dropout.p if dropout.training else 0.0,
+        dropout_p=dropout.p if dropout and dropout.training else 0.0,
     )
     return context.transpose(1, 2)
 
@@ -277,7 +281,7 @@ def repeat(
     group: nn.Module,
     times: int,
     hidden: Tensor,
-    bias: Tensor | None,
+    bias: Tensor | Unpadded | None,
     head_mask: Tensor | None,
     output_attentions: bool,
     output_hidden_states: bool,
@@ -298,6 +302,11 @@ def repeat(
     Returns:
         The last output, all outputs, all probabilities.
     """
+    if fused.suits(group, hidden, head_mask, output_attentions):
+        parts = (group, times, hidden, bias, _attend_fused, output_hidden_states)
+        return *fused.run(*parts), ()
+    if isinstance(bias, Unpadded):
+        bias = mask_to_bias(bias.mask, hidden)
     states: tuple[Tensor, ...] = ()
     attentions: tuple[Tensor, ...] = ()
     for index in range(times):
@@ -314,12 +323,14 @@ def repeat(
 
 def decode(hidden: Tensor, table: Tensor, bias: Tensor) -> Tensor:
     """Score every entry of the vocabulary: [batch, seq, vocab]."""
-    return functional.linear(hidden, table, bias)
+    return kernels.linear(hidden, table, bias)
 
 
 def flatten_choices(x: Tensor | None) -> Tensor | None:
     """[batch, choices, ...] to [batch * choices, ...]."""
-    return None if x is None else x.flatten(0, 1)
+    if x is None or isinstance(x, Packed):  # a packed mask is flat by itself
+        return x
+    return x.flatten(0, 1)
 
 
 def choices_of(input_ids: Tensor | None, inputs_embeds: Tensor | None) -> int:
@@ -418,6 +429,8 @@ def default_p_mask(
     Open are [CLS] at `cls_index` [batch, 1] and the text: with `token_type_ids` the
     second segment without its last token, which is [SEP], else all but padding.
     """
+    if isinstance(attention_mask, Packed):
+        attention_mask = torch.as_tensor(attention_mask.mask, device=hidden.device)
     if attention_mask is None:
         attention_mask = torch.ones(hidden.shape[:2], device=hidden.device)
     text = attention_mask != 0

@@ -3,13 +3,16 @@
 from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
+from albert_core.packing import Packed
+from albert_torch.packing import Unpadded
+
 Tokens = Int[Tensor, "#batch seq"]
-Mask = Num[Tensor, "batch seq"] | Bool[Tensor, "batch seq"]
+Mask = Num[Tensor, "batch seq"] | Bool[Tensor, "batch seq"] | Packed
 Embedded = Float[Tensor, "batch seq embedding"]
 Hidden = Float[Tensor, "batch seq hidden"]
 Heads = Float[Tensor, "batch seq heads head"]
 Weights = Float[Tensor, "batch heads seq seq"]
-Bias = Float[Tensor, "batch 1 1 seq"]
+Bias = Float[Tensor, "batch 1 1 seq"] | Unpadded
 HeadMask = Float[Tensor, "all_heads"]  # also of those that pruning took
 HeadMasks = Float[Tensor, "layers all_heads"]
 Table = Float[Tensor, "vocab embedding"]

@@ -11,7 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from albert_core import fast
 from albert_core.config import AlbertConfig
+from albert_core.packing import Packed, pack
+
+WORTH = 0.85  # texts are packed where their rows have less than this of all places
+SIZES = 16  # into how many numbers of rows, so that programs are few
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -24,13 +29,14 @@ class Predictor:
         config: The model's.
         run: Takes inputs by name and the names of the wanted outputs. With "positions"
             [batch, count] among the inputs of a masked language model, there are
-            logits of those places only.
+            logits of those places only. At last, whether what stands at padding is
+            read; it means nothing otherwise.
         compiles: Whether each new shape costs time, so that few should be used.
         to_tensor: Makes the framework's own tensor of a NumPy array.
     """
 
     config: AlbertConfig
-    run: Callable[[Mapping[str, NDArray[Any]], Sequence[str]], Arrays]
+    run: Callable[..., Arrays]
     compiles: bool
     to_tensor: Callable[[NDArray[Any]], Any]
 
@@ -53,22 +59,46 @@ def _shaped(model: Any, inputs: Mapping[str, NDArray[Any]]) -> Arrays:
     return dict(inputs)
 
 
+def _packed(mask: NDArray[Any]) -> Any:
+    """The mask [..., seq], in a form that leaves padding out where that is worth it."""
+    if not fast.allowed():
+        return mask
+    rows = mask.reshape(-1, mask.shape[-1])
+    packed = pack(rows, step=max(1, len(rows) // SIZES))
+    return packed if packed.take.size <= WORTH * mask.size else mask
+
+
+def _with_packed(inputs: Arrays, padding: bool) -> dict[str, Any]:
+    mask = inputs.get("attention_mask")
+    if mask is None or padding:
+        return inputs
+    return {**inputs, "attention_mask": _packed(mask)}
+
+
 def torch_predictor(model: Any) -> Predictor:
     """A predictor of a PyTorch model, which is put into evaluation mode."""
     import torch
 
-    from albert_torch import ops
+    from albert_torch import fused, ops
 
     model.eval()
+    fused.freeze(model)
 
     def take(hidden: Any, positions: Any) -> Any:
         return hidden.take_along_dim(positions[..., None], 1)
 
-    def run(inputs: Mapping[str, NDArray[Any]], wanted: Sequence[str]) -> Arrays:
+    def run(
+        inputs: Mapping[str, NDArray[Any]],
+        wanted: Sequence[str],
+        padding: bool = False,
+    ) -> Arrays:
         tensors = {
             name: torch.from_numpy(array).to(model.device, torch.long)
             for name, array in _shaped(model, inputs).items()
         }
+        mask: Any = tensors.get("attention_mask")
+        if mask is not None and fast.allowed() and not padding:
+            tensors["attention_mask"] = Packed(mask.flatten(0, -2))  # pyright: ignore
         with torch.inference_mode():
             found = _outputs(model, ops, take, tensors)
             return {name: found[name].float().cpu().numpy() for name in wanted}
@@ -91,10 +121,15 @@ def tf_predictor(model: Any) -> Predictor:
         return tf.gather(hidden, positions, axis=1, batch_dims=1)
 
     @cache
-    def graph(names: tuple[str, ...], wanted: tuple[str, ...]) -> Any:
+    def graph(names: tuple[str, ...], packs: bool, wanted: tuple[str, ...]) -> Any:
         chooses = model.head == "ForMultipleChoice"
         shape = (None, None, None) if chooses else (None, None)
-        specs = {name: tf.TensorSpec(shape, tf.int32, name) for name in names}
+        specs: dict[str, Any] = {
+            name: tf.TensorSpec(shape, tf.int32, name) for name in names
+        }
+        if packs:
+            fields = (tf.TensorSpec((None, None), tf.int32, n) for n in Packed._fields)
+            specs["attention_mask"] = Packed(*fields)
 
         def forward(inputs: Any) -> Any:
             found = _outputs(model, ops, take, inputs)
@@ -102,10 +137,16 @@ def tf_predictor(model: Any) -> Predictor:
 
         return tf.function(forward, input_signature=[specs])
 
-    def run(inputs: Mapping[str, NDArray[Any]], wanted: Sequence[str]) -> Arrays:
+    def run(
+        inputs: Mapping[str, NDArray[Any]],
+        wanted: Sequence[str],
+        padding: bool = False,
+    ) -> Arrays:
         with tf.device(device):
-            given = {k: tf.constant(x) for k, x in _shaped(model, inputs).items()}
-            found = graph(tuple(given), tuple(wanted))(given)
+            rows = _with_packed(_shaped(model, inputs), padding)
+            given = {k: tf.nest.map_structure(tf.constant, x) for k, x in rows.items()}
+            packs = isinstance(given.get("attention_mask"), Packed)
+            found = graph(tuple(given), packs, tuple(wanted))(given)
         return {name: value.numpy() for name, value in found.items()}
 
     return Predictor(model.config, run, compiles=False, to_tensor=tf.constant)
@@ -131,9 +172,14 @@ def flax_predictor(model: Any) -> Predictor:
 
     compiled = jax.jit(forward, static_argnames="wanted")
 
-    def run(inputs: Mapping[str, NDArray[Any]], wanted: Sequence[str]) -> Arrays:
+    def run(
+        inputs: Mapping[str, NDArray[Any]],
+        wanted: Sequence[str],
+        padding: bool = False,
+    ) -> Arrays:
         with jax.default_matmul_precision("highest"):
-            found = compiled(state, _shaped(model, inputs), tuple(wanted))
+            rows = _with_packed(_shaped(model, inputs), padding)
+            found = compiled(state, rows, tuple(wanted))
         return {name: np.asarray(value) for name, value in found.items()}
 
     return Predictor(model.config, run, compiles=True, to_tensor=jnp.asarray)

@@ -239,7 +239,10 @@ class Pipeline:
         for batch in batches(lengths, self.batch_tokens, most, few):
             together = [rows[row] for row in batch.rows]
             arrays = stack(together, batch, padding, few)
-            outputs = self.predictor.run(arrays, self.outputs)
+            # A tokenizer that was told to pad has made padding part of the text.
+            real = arrays["attention_mask"][: len(together)].sum(1)
+            padded = any(real < [lengths[row] for row in batch.rows])
+            outputs = self.predictor.run(arrays, self.outputs, padded)
             for place, row in enumerate(batch.rows):
                 own = {name: array[place] for name, array in outputs.items()}
                 done[row] = self.reduce(rows[row], own, options)

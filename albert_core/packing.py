@@ -1,0 +1,67 @@
+"""Texts of different lengths side by side in rows, with little padding."""
+
+from bisect import bisect_left, insort
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+class Packed(NamedTuple):
+    """A mask whose padding is mostly not computed, in place of an `attention_mask`.
+
+    The encoder puts the tokens of several texts into each row, lets each attend to its
+    own text only, and puts them back. Hidden states at padding are zeros. Real tokens
+    get what the plain mask gives them.
+
+    Attributes:
+        mask: [texts, width], 1 for tokens, 0 for padding.
+        take: [rows, width], which of texts * width stands at each place of the rows.
+        text: [rows, width], the number of its text from 1; 0 where none is.
+        back: [texts, width], at which of rows * width each token stands.
+
+    PyTorch takes the tokens without rows, and needs the mask alone.
+    """
+
+    mask: Any
+    take: Any = None
+    text: Any = None
+    back: Any = None
+
+
+def pack(given: ArrayLike, step: int = 1) -> Packed:
+    """Plan the rows, as long as the mask: each text, longest first, where it fits best.
+
+    Args:
+        given: The mask [texts, width], 1 for tokens and 0 for padding, anywhere.
+        step: The number of rows is a multiple of this, so that there are few shapes.
+
+    Example:
+        >>> pack([[1, 1, 0], [1, 0, 0], [1, 1, 1]]).text.tolist()
+        [[3, 3, 3], [1, 1, 2]]
+    """
+    mask: NDArray[np.bool_] = np.asarray(given) != 0
+    width = mask.shape[1]
+    sizes = mask.sum(1)
+    free: list[tuple[int, int]] = []  # room of a row, and its number
+    places = np.zeros(len(mask), np.int64)
+    rows = 0
+    for text in np.argsort(-sizes, kind="stable"):
+        size = int(sizes[text])
+        at = bisect_left(free, (size, -1))
+        room, row = free.pop(at) if at < len(free) else (width, rows)
+        rows = max(rows, row + 1)
+        places[text] = (row + 1) * width - room
+        insort(free, (room - size, row))
+    rows = -(-max(rows, 1) // step) * step
+    back = np.where(mask, places[:, None] + np.cumsum(mask, 1) - 1, 0)
+    take, owner = (np.zeros(rows * width, np.int32) for _ in range(2))
+    take[back[mask]] = np.flatnonzero(mask)
+    owner[back[mask]] = np.repeat(np.arange(1, len(mask) + 1), sizes)
+    shape = (rows, width)
+    return Packed(
+        mask.astype(np.int32),
+        take.reshape(shape),
+        owner.reshape(shape),
+        back.astype(np.int32),
+    )

@@ -1,0 +1,129 @@
+"""Dense layers through oneDNN, which PyTorch itself leaves to MKL in float32.
+
+On processors that MKL does not favour oneDNN takes half of the time, as
+docs/performance.md shows. The machine decides, never a measurement: runs repeat to the
+byte.
+"""
+
+import platform
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.nn import Parameter, functional
+
+from albert_core import fast
+
+_PLAIN = (Tensor, Parameter)
+# Activations that oneDNN computes at the end of a product.
+_ENDS = {
+    "gelu": ("gelu", "none"),
+    "gelu_new": ("gelu", "tanh"),
+    "gelu_pytorch_tanh": ("gelu", "tanh"),
+    "relu": ("relu", ""),
+}
+
+
+def can_read(x: Tensor) -> bool:
+    """Whether Python may look at the numbers of a tensor in the middle of a call."""
+    traced = torch.jit.is_tracing()  # pyright: ignore
+    if torch.compiler.is_compiling() or traced or x.is_meta:
+        return False
+    mapped = torch._C._functorch.is_functorch_wrapped_tensor  # pyright: ignore
+    return not mapped(x)  # by torch.vmap
+
+
+@cache
+def _has_onednn() -> bool:
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return False  # elsewhere PyTorch chooses well by itself
+    return torch.backends.mkldnn.is_available() and hasattr(
+        torch.ops.mkldnn, "_linear_pointwise"
+    )
+
+
+def suits(x: Tensor, *dtypes: torch.dtype) -> bool:
+    """Whether oneDNN can take a tensor in place of PyTorch's own choice."""
+    return (
+        can_read(x)
+        and x.device.type == "cpu"
+        and x.dtype in dtypes
+        and type(x) in _PLAIN
+        and fast.allowed()
+        and _has_onednn()
+        and torch.backends.mkldnn.enabled  # pyright: ignore
+        and not torch.is_autocast_enabled("cpu")
+        and forward_ad._current_level < 0  # pyright: ignore
+    )
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """A dense layer: x [..., in], a weight [out, in] that `ordered` may have made."""
+    if not can_read(x):
+        return functional.linear(x, weight, bias)
+    if weight.is_mkldnn:
+        return _dense(x, weight, bias)
+    kinds = {x.dtype, weight.dtype} | (set() if bias is None else {bias.dtype})
+    if (
+        len(kinds) > 1
+        or x.numel() == 0
+        or weight.device != x.device
+        or type(weight) not in _PLAIN
+        or x.shape[-1] != weight.shape[1]
+        or not suits(x, torch.float32)
+    ):
+        return functional.linear(x, weight, bias)
+    rows = x.reshape(-1, x.shape[-1])
+    learns = torch.is_grad_enabled()
+    found = _Product.apply(rows, weight, bias) if learns else _dense(rows, weight, bias)
+    return found.view(*x.shape[:-1], weight.shape[0])  # pyright: ignore
+
+
+def _dense(
+    x: Tensor, weight: Tensor, bias: Tensor | None, end: tuple[str, str] = ("none", "")
+) -> Tensor:
+    name, algorithm = end
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, name, [], algorithm)
+
+
+def activated(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    name: object,
+    activation: Callable[[Tensor], Tensor],
+) -> Tensor:
+    """The activation of `linear`, without gradients, in one pass where there is one."""
+    if name in _ENDS and suits(x, torch.float32, torch.bfloat16):
+        return _dense(x, weight, bias, _ENDS[name])  # pyright: ignore
+    return activation(linear(x, weight, bias))
+
+
+def ordered(weight: Tensor) -> Tensor:
+    """A copy of a weight in the order that oneDNN reads fastest, or the weight."""
+    if suits(weight, torch.float32, torch.bfloat16):
+        return torch.ops.mkldnn._reorder_linear_weight(weight.detach())
+    return weight
+
+
+class _Product(torch.autograd.Function):
+    """The product of `linear`, and its gradients, which are products as well."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return _dense(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:  # pyright: ignore
+        (grad,) = grads
+        x, weight = ctx.saved_tensors
+        for_x, for_weight, for_bias = ctx.needs_input_grad
+        return (
+            linear(grad, weight.t()) if for_x else None,
+            linear(grad.t(), x.t()) if for_weight else None,
+            grad.sum(0) if for_bias else None,
+        )
