@@ -12,7 +12,8 @@ class Packed(NamedTuple):
 
     The encoder puts the tokens of several texts into each row, lets each attend to its
     own text only, and puts them back. Hidden states at padding are zeros. Real tokens
-    get what the plain mask gives them.
+    get what the plain mask gives them. Heads that read the first place alone, as the
+    pooler does, need a token there.
 
     Attributes:
         mask: [texts, width], 1 for tokens, 0 for padding.

@@ -62,7 +62,7 @@ def suits(x: Tensor, *dtypes: torch.dtype) -> bool:
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """A dense layer: x [..., in], a weight [out, in] that `ordered` may have made."""
-    if not can_read(x):
+    if not (can_read(x) and can_read(weight)):  # torch.func wraps either
         return functional.linear(x, weight, bias)
     if weight.is_mkldnn:
         return _dense(x, weight, bias)
@@ -97,7 +97,7 @@ def activated(
     activation: Callable[[Tensor], Tensor],
 ) -> Tensor:
     """The activation of `linear`, without gradients, in one pass where there is one."""
-    if name in _ENDS and suits(x, torch.float32, torch.bfloat16):
+    if name in _ENDS and can_read(weight) and suits(x, torch.float32, torch.bfloat16):
         return _dense(x, weight, bias, _ENDS[name])  # pyright: ignore
     return activation(linear(x, weight, bias))
 

@@ -61,7 +61,7 @@ def _shaped(model: Any, inputs: Mapping[str, NDArray[Any]]) -> Arrays:
 
 def _packed(mask: NDArray[Any]) -> Any:
     """The mask [..., seq], in a form that leaves padding out where that is worth it."""
-    if not fast.allowed():
+    if not fast.allowed() or not mask[..., 0].all():  # which heads read
         return mask
     rows = mask.reshape(-1, mask.shape[-1])
     packed = pack(rows, step=max(1, len(rows) // SIZES))
@@ -97,7 +97,8 @@ def torch_predictor(model: Any) -> Predictor:
             for name, array in _shaped(model, inputs).items()
         }
         mask: Any = tensors.get("attention_mask")
-        if mask is not None and fast.allowed() and not padding:
+        leave = fast.allowed() and not padding
+        if mask is not None and leave and mask[..., 0].all():  # which heads read
             tensors["attention_mask"] = Packed(mask.flatten(0, -2))  # pyright: ignore
         with torch.inference_mode():
             found = _outputs(model, ops, take, tensors)

@@ -17,6 +17,7 @@ from albert_zoo.parity.case import LEARNT, Case
 from albert_zoo.parity.checks import Check, judged
 from albert_zoo.parity.gains import size_of
 from albert_zoo.parity.measure import SCORES, compare
+from albert_zoo.parity.padding import at_tokens
 from albert_zoo.parity.probes import Probe
 from albert_zoo.parity.searches import settle
 
@@ -46,6 +47,7 @@ class Levels:
             "bytes": self.weights,
             "config": self.config,
             "free": self.free,
+            "packed": self.packed,
             "forced": self.forced,
             "loss": self.loss,
             "gradients": self.gradients,
@@ -120,6 +122,19 @@ class Levels:
                 yield Check("free", name, checks.NONDETERMINISTIC, why)
             else:
                 yield self._judged("free", name, pairs, scores=name in SCORES)
+
+    def packed(self) -> Iterator[Check]:
+        """What fast paths make of all tokens; padding means nothing there."""
+        pairs: dict[str, list[tuple[Array, Array]]] = {}
+        for batch, inputs in self.case.batches.items():
+            expected = self.case.answer.outputs[batch]
+            found = self.probe.packed(inputs)
+            found = {k: x for k, x in found.items() if k in expected and k != "loss"}
+            for name, array in at_tokens(found, expected, inputs).items():
+                pairs.setdefault(name, []).append((array, expected[name]))
+        for name, both in pairs.items():
+            gain = f"free {name}"
+            yield self._judged("packed", name, both, gain, scores=name in SCORES)
 
     def forced(self) -> Iterator[Check]:
         """Every call, fed what the reference had there; one is held at a time."""

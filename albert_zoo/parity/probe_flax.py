@@ -14,6 +14,7 @@ from albert_core.config import AlbertConfig
 from albert_core.reference import Stage
 from albert_zoo.backends import Arrays, flatten
 from albert_zoo.parity.budgets import Mode
+from albert_zoo.parity.padding import without_padding
 from albert_zoo.parity.probes import ASKED, Inputs, call, cast, loaded, number
 
 PRECISION = {"highest": "highest", "tf32": "tensorfloat32", "default": "default"}
@@ -39,6 +40,12 @@ class FlaxProbe:
         """See `probes.Probe`."""
         with _precise(self.mode):
             found = self.model(**cast(inputs, self.mode), **ASKED)
+            return flatten(found, self._array)
+
+    def packed(self, inputs: Inputs) -> Arrays:
+        """See `probes.Probe`."""
+        with _precise(self.mode):
+            found = self.model(**cast(without_padding(inputs), self.mode))
             return flatten(found, self._array)
 
     def stage(self, stage: Stage) -> NDArray[Any]:

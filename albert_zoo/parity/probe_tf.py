@@ -14,6 +14,7 @@ from albert_core.reference import Stage
 from albert_core.spelling import KERAS
 from albert_zoo.backends import Arrays, flatten
 from albert_zoo.parity.budgets import Mode
+from albert_zoo.parity.padding import without_padding
 from albert_zoo.parity.probes import ASKED, Inputs, call, cast, loaded, number
 
 
@@ -32,6 +33,10 @@ class TFProbe:
     def outputs(self, inputs: Inputs) -> Arrays:
         """See `probes.Probe`."""
         return flatten(self._run(inputs, **ASKED), self._array)
+
+    def packed(self, inputs: Inputs) -> Arrays:
+        """See `probes.Probe`."""
+        return flatten(self._run(without_padding(inputs)), self._array)
 
     def stage(self, stage: Stage) -> NDArray[Any]:
         """See `probes.Probe`."""

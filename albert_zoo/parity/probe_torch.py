@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 
 import albert_torch
 from albert_core.config import AlbertConfig
+from albert_core.packing import Packed
 from albert_core.reference import Stage
+from albert_torch import fused
 from albert_zoo.backends import Arrays, flatten
 from albert_zoo.parity.budgets import Mode
+from albert_zoo.parity.padding import without_padding
 from albert_zoo.parity.probes import ASKED, Inputs, call, cast, loaded, number
 
 PRECISION = {"highest": "highest", "tf32": "high", "default": "medium"}
@@ -34,6 +37,17 @@ class TorchProbe:
         """See `probes.Probe`."""
         with torch.no_grad():
             return flatten(self._run(inputs, **ASKED), self._array)
+
+    def packed(self, inputs: Inputs) -> Arrays:
+        """See `probes.Probe`."""
+        chosen = self.model.config.attn_implementation
+        self.model.set_attn_implementation("sdpa")
+        fused.freeze(self.model)
+        try:
+            with torch.no_grad():
+                return flatten(self._run(without_padding(inputs)), self._array)
+        finally:
+            self.model.config.attn_implementation = chosen
 
     def stage(self, stage: Stage) -> NDArray[Any]:
         """See `probes.Probe`."""
@@ -75,8 +89,8 @@ class TorchProbe:
         torch.set_float32_matmul_precision(PRECISION[self.mode.matmul])
 
     def _tensor(self, x: Any) -> Any:
-        if x is None:
-            return None
+        if x is None or isinstance(x, Packed):
+            return x
         x = np.ascontiguousarray(x)
         if x.dtype.kind in "iu":
             return torch.from_numpy(x).to(self.model.device, torch.long)

@@ -32,6 +32,10 @@ class Probe(Protocol):
         """All that the model returns; of layers as "hidden_states.0"."""
         ...
 
+    def packed(self, inputs: Inputs) -> Arrays:
+        """What the model returns without being asked for more, on its fast paths."""
+        ...
+
     def stage(self, stage: Stage) -> NDArray[Any]:
         """One call of a part of the model, fed what the reference had there."""
         ...
@@ -106,7 +110,10 @@ def call(model: Any, stage: Stage, tensors: list[Any]) -> Any:
 
 def cast(inputs: Inputs, mode: Mode) -> Inputs:
     """Numbers among the inputs, such as targets, in the type that is computed in."""
-    return {k: number(x, mode) if x.dtype.kind == "f" else x for k, x in inputs.items()}
+    return {
+        k: number(x, mode) if getattr(x, "dtype", np.dtype(int)).kind == "f" else x
+        for k, x in inputs.items()
+    }
 
 
 def number(array: NDArray[Any], mode: Mode) -> NDArray[Any]:

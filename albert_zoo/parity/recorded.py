@@ -48,6 +48,10 @@ class RecordedProbe:
         batch = next(b for b, x in self.case.batches.items() if x is inputs)
         return self.recording.read(OUTPUTS, batch)
 
+    def packed(self, inputs: Inputs) -> Arrays:
+        """Nothing, which `RecordedLevels` says."""
+        return {}
+
     def stage(self, stage: Stage) -> NDArray[Any]:
         """See `probes.Probe`."""
         of = self.case.answer.stages.items()
@@ -103,6 +107,10 @@ class RecordedLevels(Levels):
                 yield Check("bytes", name, checks.FAIL, why)
         for name in wanted:
             yield Check("bytes", name, checks.STRUCTURE, "the model does not have it")
+
+    def packed(self) -> Iterator[Check]:
+        """Nothing was recorded of fast paths."""
+        yield Check("packed", "", checks.SKIPPED, "recordings do not hold it")
 
     def free(self) -> Iterator[Check]:
         """All outputs of the whole model, which was run twice."""

@@ -1,0 +1,43 @@
+"""Runs that leave padding out, as predictors do, and what of them can be compared."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from albert_core.packing import pack
+
+Arrays = Mapping[str, NDArray[Any]]
+OF_TOKENS = ("start_logits", "end_logits")  # [batch, seq]; others have an axis more
+
+
+def without_padding(inputs: Arrays) -> dict[str, Any]:
+    """Inputs of a model whose padding is not computed, where it can be left out."""
+    given: dict[str, Any] = dict(inputs)
+    mask = given.get("attention_mask")
+    if mask is not None:
+        given["attention_mask"] = pack(mask.reshape(-1, mask.shape[-1]))
+    return given
+
+
+def at_tokens(found: Arrays, expected: Arrays, inputs: Arrays) -> dict[str, Any]:
+    """Outputs with the reference's numbers in place of those that mean nothing.
+
+    These are all of padding, and what is made of the first place if padding is there.
+
+    Args:
+        found: A framework's outputs for a batch, among those of the reference.
+        expected: The reference's.
+        inputs: The batch.
+    """
+    mask = inputs.get("attention_mask")
+    if mask is None:
+        return dict(found)
+    settled: dict[str, Any] = {}
+    for name, array in found.items():
+        of_tokens = name in OF_TOKENS or (array.ndim == 3 and mask.ndim == 2)
+        known = mask != 0 if of_tokens else mask[..., 0] != 0
+        known = known.reshape(known.shape + (1,) * (array.ndim - known.ndim))
+        settled[name] = np.where(known, array, expected[name])
+    return settled

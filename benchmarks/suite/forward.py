@@ -1,0 +1,71 @@
+"""Prediction beside the peers: groups of sides, and the shapes that they run."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.suite.processes import in_turns, workers
+from benchmarks.suite.sides import SIDES
+
+SEED = 20_261_121
+VOCABULARY = 30_000
+# Shape -> rows, tokens of a row, whether the rows are texts of different lengths.
+SHAPES: Mapping[str, tuple[int, int, bool]] = {
+    "full 8 x 128": (8, 128, False),
+    "ragged 32 x 128": (32, 128, True),
+    "1 x 32": (1, 32, False),
+    "2 x 512": (2, 512, False),
+    "1 x 512": (1, 512, False),
+}
+SHORT = {"1 x 32": 5}  # how many times as many rounds
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "torch": ("torch: albert-zoo", "torch: transformers 5", "ONNX Runtime"),
+    "tf": tuple(side for side in SIDES if side.startswith("tf")),
+    "flax": tuple(side for side in SIDES if side.startswith("flax")),
+}
+HALF = ("torch: albert-zoo", "torch: transformers 5")  # that run in bfloat16
+
+
+def inputs(shape: str, vocabulary: int) -> dict[str, np.ndarray]:
+    """Random ids; lengths of ragged rows are log-normal, from a fixed seed.
+
+    The first row is whole, as the longest text of a batch is.
+    """
+    rows, length, ragged = SHAPES[shape]
+    stream = np.random.default_rng(SEED)
+    sizes = np.full(rows, length)
+    if ragged:
+        sizes = stream.lognormal(np.log(48), 0.5, rows).astype(int).clip(4, length)
+        sizes[0] = length
+    mask = (np.arange(length) < sizes[:, None]).astype(np.int32)
+    ids = stream.integers(5, vocabulary, (rows, length), np.int32) * mask
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+def all_rows(
+    pythons: Mapping[str, str], folder: Path, threads: int, rounds: int
+) -> Iterator[dict[str, Any]]:
+    """Every group, number type and shape.
+
+    Args:
+        pythons: The interpreter of each environment; what has none is left out.
+        folder: A checkpoint of `AlbertModel`.
+        threads: Of each side.
+        rounds: Turns of each shape.
+    """
+    plan = [(group, "float32", sides) for group, sides in GROUPS.items()]
+    plan.append(("torch", "bfloat16", HALF))
+    for group, dtype, names in plan:
+        with workers("forward", names, pythons, folder, dtype, threads) as sides:
+            for shape in SHAPES:
+                batch = inputs(shape, VOCABULARY)
+                turns = rounds * SHORT.get(shape, 1)
+                rows, outputs = in_turns(sides, batch, folder, turns)
+                known = batch["attention_mask"][..., None] != 0
+                ours = next(iter(outputs.values()))
+                for name, row in rows.items():
+                    apart = np.abs(np.where(known, outputs[name] - ours, 0)).max()
+                    row |= {"group": group, "dtype": dtype, "shape": shape}
+                    yield row | {"apart": float(apart)}

@@ -1,0 +1,125 @@
+"""A step of pretraining, pipelines, the start of a program, and the machine's limit."""
+
+import statistics
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.suite.forward import SEED, VOCABULARY
+from benchmarks.suite.processes import in_turns, workers
+from benchmarks.suite.sides import PIPELINES, STEPS
+
+ROWS, LENGTH, PREDICTIONS = 8, 128, 20
+# What texts are made of, so that the tokenizers have work.
+WORDS = """
+the of and to a in that he was it his with as for had you not be her on at by which have
+or from this him but all she they were my are me one their so an said them we who would
+been will no when there if more out up into do any your what has man could other time
+very upon about may its only now like little then can made should did us such great
+before must two these see know over much down after first good men old shall day
+"""
+
+SAY = "He opened the [MASK] and went out."
+STARTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "`import albert_zoo`": ("zoo", ("-c", "import albert_zoo")),
+    "`import transformers`": ("transformers5", ("-c", "import transformers")),
+    "`albert-zoo --help`": ("zoo", ("-m", "albert_zoo", "--help")),
+    "`albert-zoo run`, to the first answer": (
+        "zoo",
+        ("-m", "albert_zoo", "run", SAY, "--model", "{nano}", "--framework", "torch"),
+    ),
+    "transformers' `pipeline`, to the first answer": (
+        "transformers5",
+        (
+            "-c",
+            "from transformers import pipeline;"
+            "print(pipeline('fill-mask', r'{nano}', device='cpu')"
+            f"('{SAY}'))",
+        ),
+    ),
+}
+PEAK = """
+import statistics, sys, time, torch
+torch.set_num_threads(int(sys.argv[1]))
+x, w, b = torch.randn(1024, 768), torch.randn(3072, 768), torch.randn(3072)
+w = torch.ops.mkldnn._reorder_linear_weight(w)
+times = []
+with torch.inference_mode():
+    for _ in range(60):
+        start = time.perf_counter()
+        torch.ops.mkldnn._linear_pointwise(x, w, b, "none", [], "")
+        times.append(time.perf_counter() - start)
+print(2 * 1024 * 768 * 3072 / statistics.median(times[10:]))
+"""
+
+
+def steps(
+    pythons: Mapping[str, str], folder: Path, threads: int, rounds: int
+) -> Iterator[dict[str, Any]]:
+    """A step of pretraining: the same batch, the same loss, AdamW."""
+    stream = np.random.default_rng(SEED)
+    shape = (ROWS, LENGTH)
+    places = [stream.choice(LENGTH, PREDICTIONS, replace=False) for _ in range(ROWS)]
+    given = {
+        "input_ids": stream.integers(5, VOCABULARY, shape, np.int32),
+        "attention_mask": np.ones(shape, np.int32),
+        "token_type_ids": np.zeros(shape, np.int32),
+        "masked_lm_positions": np.array(places, np.int32),
+        "masked_lm_labels": stream.integers(5, VOCABULARY, (ROWS, PREDICTIONS)),
+        "sentence_order_label": np.arange(ROWS) % 2,
+    }
+    with workers("step", STEPS, pythons, folder, "float32", threads) as sides:
+        rows, outputs = in_turns(sides, given, folder, rounds)
+    for name, row in rows.items():
+        yield row | {"loss": float(outputs[name])}
+
+
+def texts(count: int) -> list[str]:
+    """Texts of random words, most of them short."""
+    stream = np.random.default_rng(SEED)
+    sizes = stream.lognormal(np.log(28), 0.6, count).astype(int).clip(2, 110)
+    words = WORDS.split()
+    return [" ".join(stream.choice(words, size)) + "." for size in sizes]
+
+
+def pipelines(
+    pythons: Mapping[str, str], folder: Path, threads: int, rounds: int, count: int
+) -> Iterator[dict[str, Any]]:
+    """Texts in, labels out; each side by itself in memory, as they are many."""
+    given = {"texts": np.array(texts(count))}
+    with workers("pipeline", PIPELINES, pythons, folder, "float32", threads) as sides:
+        rows, outputs = in_turns(sides, given, folder, rounds)
+    first = next(iter(outputs.values()))
+    for name, row in rows.items():
+        apart = float(np.abs(outputs[name] - first).max())
+        yield row | {"texts": count, "apart": apart}
+
+
+def starts(
+    pythons: Mapping[str, str], nano: Path, rounds: int
+) -> Iterator[dict[str, Any]]:
+    """Seconds of whole processes, in turns."""
+    turns: dict[str, list[float]] = {name: [] for name in STARTS}
+    for turn in range(rounds + 1):
+        for name, (environment, arguments) in STARTS.items():
+            if python := pythons.get(environment):
+                filled = [part.replace("{nano}", str(nano)) for part in arguments]
+                start = time.perf_counter()
+                subprocess.run([python, *filled], check=True, capture_output=True)
+                if turn:  # the first reads files that the others find in memory
+                    turns[name].append(time.perf_counter() - start)
+    for name, seconds in turns.items():
+        if seconds:
+            median = statistics.median(seconds)
+            yield {"side": name, "seconds": seconds, "median": median}
+
+
+def peak(pythons: Mapping[str, str], threads: int) -> float:
+    """Operations a second of oneDNN's product of float32, the largest of the model."""
+    command = [pythons["zoo"], "-c", PEAK, str(threads)]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True)
+    return float(shown.stdout)

@@ -1,0 +1,228 @@
+"""docs/performance.md, from what was measured and nothing else."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.suite.forward import SHAPES
+from benchmarks.suite.others import LENGTH, PREDICTIONS, ROWS
+
+OURS = "albert-zoo"
+PICTURE = "performance.svg"
+HEADINGS = {
+    ("torch", "float32"): "PyTorch, float32",
+    ("torch", "bfloat16"): "PyTorch, bfloat16",
+    ("tf", "float32"): "TensorFlow, float32",
+    ("flax", "float32"): "JAX, float32",
+}
+Row = dict[str, Any]
+
+
+def write(results: dict[str, Any], docs: Path) -> None:
+    """Write the page and its picture into a folder."""
+    text = "\n\n".join(_sections(results)) + "\n"
+    (docs / "performance.md").write_text(text, encoding="utf-8")
+    picture(results, docs / PICTURE)
+
+
+def compared(results: dict[str, Any]) -> Iterator[tuple[str, str, Row, list[Row]]]:
+    """Everything that has peers: heading, work, our row, theirs."""
+    for (group, dtype), heading in HEADINGS.items():
+        for shape in SHAPES:
+            rows = [
+                row
+                for row in results.get("forward", ())
+                if (row["group"], row["dtype"], row["shape"]) == (group, dtype, shape)
+            ]
+            yield from _split(heading, shape, rows)
+    yield from _split("Pretraining step", "", results.get("step", []))
+    rows = results.get("pipeline", [])
+    theirs = [row for row in rows if OURS not in row["side"]]
+    for row in rows:
+        if OURS in row["side"] and theirs:
+            yield "Pipeline", row["side"].split(":")[0], row, theirs
+
+
+def _split(
+    heading: str, work: str, rows: list[Row]
+) -> Iterator[tuple[str, str, Row, list[Row]]]:
+    ours = [row for row in rows if OURS in row["side"]]
+    theirs = [row for row in rows if OURS not in row["side"]]
+    if ours and theirs:
+        yield heading, work, ours[0], theirs
+
+
+def ratio(ours: Row, theirs: list[Row]) -> float:
+    """How many times the best of the peers takes of our time."""
+    return min(row["median"] for row in theirs) / ours["median"]
+
+
+def operations(size: dict[str, int], rows: int, length: int) -> float:
+    """Floating-point operations of the products of a forward pass."""
+    hidden, wide = size["hidden_size"], size["intermediate_size"]
+    layer = 2 * (4 * hidden**2 + 2 * hidden * wide) + 4 * length * hidden
+    mapped = 2 * size["embedding_size"] * hidden
+    return rows * length * (layer * size["num_hidden_layers"] + mapped)
+
+
+def _sections(results: dict[str, Any]) -> Iterator[str]:
+    machine = results["machine"]
+    versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items())
+    peers = "; ".join(f"{k}: {', '.join(v)}" for k, v in machine["peers"].items())
+    yield f"""# Performance
+
+This page is written by `python -m benchmarks.suite page` from what
+`python -m benchmarks.suite run` measured; nothing in it was typed. Sides that are
+compared run in turns, a process each, in one run; times are medians. Take the ratios,
+not the milliseconds, and measure your own:
+
+```text
+python -m benchmarks.suite peers envs
+python -m benchmarks.suite run results.json --peers envs
+python -m benchmarks.suite page results.json docs
+```
+
+- Machine: {machine["processor"]}, {machine["cores"]} cores, {machine["threads"]}
+  threads a side, {machine["system"]}, no GPU, Python {machine["python"]}.
+- Model: ALBERT {machine["size"]}, version 2's sizes, random weights, without dropout.
+- Ours: {versions}.
+- Peers: {peers}."""
+    yield f"![How many times the best peer takes of our time]({PICTURE})"
+    behind = [
+        f"- {heading}{', ' + work if work else ''}: {ratio(ours, theirs):.2f}"
+        for heading, work, ours, theirs in compared(results)
+        if ratio(ours, theirs) < 1
+    ]
+    if behind:
+        text = "\n".join(behind)
+        yield f"## Where a peer is faster\n\nThe best peer's time over ours:\n\n{text}"
+    yield from _forward(results)
+    yield from _others(results)
+
+
+def _forward(results: dict[str, Any]) -> Iterator[str]:
+    yield """## Prediction
+
+Arrays in, last hidden states out. Ours is what the pipelines run,
+`albert_zoo.predictors`, with its [fast paths](fast-paths.md). The ragged batch has
+texts of different lengths; the peers compute its padding. The ratio is the best peer's
+time over ours."""
+    for (group, dtype), heading in HEADINGS.items():
+        table = _forward_table(results, group, dtype)
+        if table:
+            yield f"### {heading}\n\n{table}"
+    if "peak" in results:
+        yield _limit(results)
+    firsts = [
+        [row["side"], f"{row['first']:.2f} s"]
+        for row in results.get("forward", ())
+        if row["shape"] == "full 8 x 128" and row["group"] != "torch"
+    ]
+    if firsts:
+        yield "### The first call\n\nOf 8 x 128, with all that is traced and compiled:"
+        yield _table(["side", "first call"], firsts)
+
+
+def _forward_table(results: dict[str, Any], group: str, dtype: str) -> str:
+    rows = [
+        row
+        for row in results.get("forward", ())
+        if (row["group"], row["dtype"]) == (group, dtype)
+    ]
+    sides = list(dict.fromkeys(row["side"] for row in rows))
+    if not sides:
+        return ""
+    lines: list[list[str]] = []
+    for shape in SHAPES:
+        found = {row["side"]: row for row in rows if row["shape"] == shape}
+        theirs = [row for side, row in found.items() if OURS not in side]
+        cells = [f"{1000 * found[side]['median']:.0f} ms" for side in sides]
+        quotient = f"**{ratio(found[sides[0]], theirs):.2f}**" if theirs else ""
+        lines.append([shape, *cells, quotient])
+    return _table(["", *sides, "ratio"], lines)
+
+
+def _limit(results: dict[str, Any]) -> str:
+    from albert_core import preset
+
+    size = preset(f"albert-{results['machine']['size']}-v2").config.to_dict()
+    peak = results["peak"]
+    lines: list[list[str]] = []
+    for row in results.get("forward", ()):
+        rows, length, ragged = SHAPES[row["shape"]]
+        if row["dtype"] == "float32" and not ragged:
+            rate = operations(size, rows, length) / row["median"]
+            shown = f"{rate / 1e9:.0f} GFLOP/s"
+            lines.append([row["side"], row["shape"], shown, f"{rate / peak:.0%}"])
+    return (
+        "### How close to the machine\n\n"
+        f"oneDNN's product of 1024 x 768 with 768 x 3072 in float32 reaches "
+        f"{peak / 1e9:.0f} GFLOP/s here, on all threads, measured before the rest. The "
+        "products of a forward pass, over the whole time of the pass:\n\n"
+        + _table(["side", "batch", "rate", "of the product's"], lines)
+    )
+
+
+def _others(results: dict[str, Any]) -> Iterator[str]:
+    if rows := results.get("step"):
+        lines = [
+            [
+                row["side"],
+                f"{row['median']:.2f} s",
+                f"{row['peak'] / 1e9:.2f} GB",
+                f"{row['loss']:.6f}",
+            ]
+            for row in rows
+        ]
+        yield (
+            f"## A step of pretraining\n\nPyTorch, float32, {ROWS} x {LENGTH} with "
+            f"{PREDICTIONS} predictions a row, both losses, AdamW, gradients clipped. "
+            "Memory is the largest resident set of the process.\n\n"
+            + _table(["side", "step", "memory", "loss of the first"], lines)
+        )
+    if rows := results.get("pipeline"):
+        count = rows[0]["texts"]
+        lines = [
+            [row["side"], f"{row['median']:.2f} s", f"{count / row['median']:.1f}"]
+            for row in rows
+        ]
+        yield (
+            f"## Pipelines\n\n`text-classification` of {count} texts of different "
+            "lengths, from strings to labels.\n\n"
+            + _table(["side", "time", "texts a second"], lines)
+        )
+    if rows := results.get("start"):
+        lines = [[row["side"], f"{row['median']:.2f} s"] for row in rows]
+        yield (
+            "## Start\n\nWhole processes, from their start to their end.\n\n"
+            + _table(["", "time"], lines)
+        )
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def picture(results: dict[str, Any], path: Path) -> None:
+    """Bars of the ratios, the line of 1 marked."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    found = list(compared(results))
+    names = [f"{heading}  {work}".strip() for heading, work, *_ in found]
+    values = [ratio(ours, theirs) for *_, ours, theirs in found]
+    with mpl.rc_context({"svg.hashsalt": OURS, "svg.fonttype": "none"}):
+        figure, axes = plt.subplots(figsize=(8, 0.3 * len(names) + 1))
+        colours = ["#2a7f62" if value >= 1 else "#b5483a" for value in values]
+        bars = axes.barh(names, values, color=colours)
+        axes.bar_label(bars, [f"{value:.2f}" for value in values], padding=3)
+        axes.axvline(1, color="black", linewidth=1)
+        axes.invert_yaxis()
+        axes.set_xlabel("the best peer's time over ours; more is better for us")
+        axes.spines[["top", "right"]].set_visible(False)
+        figure.tight_layout()
+        figure.savefig(path, metadata={"Date": None})
+        plt.close(figure)

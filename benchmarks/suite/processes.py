@@ -1,0 +1,113 @@
+"""The sides of a comparison in processes, one of which runs at a time."""
+
+import json
+import os
+import statistics
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.suite.sides import WORK
+
+WORKER = Path(__file__).with_name("worker.py")
+
+
+class Worker:
+    """A side in its own process.
+
+    Args:
+        work: A key of `WORK`.
+        side: A key of what it has.
+        python: The interpreter of its environment.
+        folder: The checkpoint.
+        dtype: The number type.
+        threads: How many threads it may use.
+
+    Attributes:
+        loading: Seconds that it took to load.
+        peak: Bytes of memory that it has had at most.
+    """
+
+    def __init__(
+        self, work: str, side: str, python: str, folder: Path, dtype: str, threads: int
+    ) -> None:
+        command = [python, WORKER, work, side, folder, dtype, threads]
+        # Idle threads must not take the processor from the side whose turn it is.
+        quiet = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "passive"}
+        quiet |= {"TF_CPP_MIN_LOG_LEVEL": "3", "HF_HUB_OFFLINE": "1"}
+        self.process = subprocess.Popen(
+            list(map(str, command)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, **quiet},
+        )
+        self.peak = 0
+        self.loading = self._answer()
+
+    def run(self, **command: str) -> float:
+        """Seconds of one run."""
+        assert self.process.stdin
+        self.process.stdin.write(json.dumps(command) + "\n")
+        self.process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> float:
+        assert self.process.stdout
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.process.args} ended: run it by hand to see why")
+        found = json.loads(line)
+        self.peak = found["peak"]
+        return found["seconds"]
+
+
+@contextmanager
+def workers(
+    work: str,
+    sides: Iterable[str],
+    pythons: Mapping[str, str],
+    folder: Path,
+    dtype: str,
+    threads: int,
+) -> Iterator[dict[str, Worker]]:
+    """The sides that have an environment, until they are no longer needed."""
+    with ExitStack() as stack:
+        found: dict[str, Worker] = {}
+        for side in sides:
+            if python := pythons.get(WORK[work][side][0]):
+                worker = Worker(work, side, python, folder, dtype, threads)
+                stack.callback(worker.process.kill)
+                found[side] = worker
+        yield found
+
+
+def in_turns(
+    sides: Mapping[str, Worker], inputs: Mapping[str, Any], place: Path, rounds: int
+) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """Run the same on all sides: a first call each, then in turns.
+
+    Returns:
+        What was measured by side, and the outputs of the first call.
+    """
+    given = place / "inputs.npz"
+    np.savez(given, **inputs)
+    rows: dict[str, dict[str, Any]] = {}
+    outputs: dict[str, Any] = {}
+    for name, side in sides.items():
+        path = str(place / "outputs.npy")
+        first = side.run(inputs=str(given), outputs=path)
+        rows[name] = {"side": name, "first": first, "seconds": []}
+        outputs[name] = np.load(path)
+    for _ in range(rounds):
+        for name, side in sides.items():
+            rows[name]["seconds"].append(side.run())
+    for name, row in rows.items():
+        row["median"] = statistics.median(row["seconds"])
+        row["peak"] = sides[name].peak
+    return rows, outputs

@@ -1,0 +1,250 @@
+"""Each side of a comparison: how it loads a checkpoint, and runs it.
+
+A function takes the folder of a checkpoint and a number type, and gives one that takes
+NumPy arrays and returns one: for `SIDES` "input_ids" and "attention_mask", and the last
+hidden states of an `AlbertModel`. Each is as fast as users of its library can have it
+without changing its code. This runs in the environment of each peer, so that it imports
+nothing first.
+"""
+
+import json
+from pathlib import Path
+
+
+def _zoo(framework):
+    def load(folder, dtype):
+        from albert_zoo import models, predictors
+
+        model = models.load_model(folder, framework=framework, dtype=dtype)
+        predictor = getattr(predictors, f"{framework}_predictor")(model)
+
+        def run(inputs):
+            found = predictor.run(inputs, ("last_hidden_state",))
+            return found["last_hidden_state"]
+
+        return run
+
+    return load
+
+
+def _transformers(folder, dtype):
+    import torch
+    from transformers import AlbertModel
+
+    kind = getattr(torch, dtype)
+    options = {"attn_implementation": "sdpa", "dtype": kind}
+    model = AlbertModel.from_pretrained(folder, **options).eval()
+
+    def run(inputs):
+        given = {name: torch.from_numpy(x).long() for name, x in inputs.items()}
+        with torch.inference_mode():
+            return model(**given).last_hidden_state.float().numpy()
+
+    return run
+
+
+def _onnxruntime(folder, dtype):
+    import onnxruntime
+    import torch
+    from transformers import AlbertModel
+
+    place = Path(folder) / "model.onnx"
+    if not place.exists():
+        options = {"attn_implementation": "eager"}
+        model = AlbertModel.from_pretrained(folder, **options).eval()
+        ids = torch.ones(2, 8, dtype=torch.long)
+        torch.onnx.export(
+            model,
+            (ids, ids),
+            str(place),
+            input_names=["input_ids", "attention_mask"],
+            output_names=["last_hidden_state"],
+            dynamic_axes={n: {0: "b", 1: "s"} for n in ("input_ids", "attention_mask")},
+            dynamo=False,
+        )
+    session = onnxruntime.InferenceSession(place, providers=["CPUExecutionProvider"])
+
+    def run(inputs):
+        given = {name: x.astype("int64") for name, x in inputs.items()}
+        return session.run(["last_hidden_state"], given)[0]
+
+    return run
+
+
+def _transformers_tf(jit):
+    def load(folder, dtype):
+        import tensorflow as tf
+        from transformers import TFAlbertModel
+
+        model = TFAlbertModel.from_pretrained(folder, from_pt=True)
+
+        @tf.function(jit_compile=jit, reduce_retracing=not jit)
+        def forward(input_ids, attention_mask):
+            given = {"input_ids": input_ids, "attention_mask": attention_mask}
+            return model(given, training=False).last_hidden_state
+
+        def run(inputs):
+            return forward(**{n: tf.constant(x) for n, x in inputs.items()}).numpy()
+
+        return run
+
+    return load
+
+
+def _transformers_flax(folder, dtype):
+    import jax
+    import numpy as np
+    from transformers import FlaxAlbertModel
+
+    model = FlaxAlbertModel.from_pretrained(folder, from_pt=True)
+
+    @jax.jit
+    def forward(params, inputs):
+        return model(**inputs, params=params, train=False).last_hidden_state
+
+    return lambda inputs: np.asarray(forward(model.params, dict(inputs)))
+
+
+def _keras_hub(backend):
+    def load(folder, dtype):
+        import os
+
+        os.environ["KERAS_BACKEND"] = backend
+        import keras_hub
+        import numpy as np
+
+        config = json.loads((Path(folder) / "config.json").read_text())
+        model = keras_hub.models.AlbertBackbone(
+            vocabulary_size=config["vocab_size"],
+            num_layers=config["num_hidden_layers"],
+            num_heads=config["num_attention_heads"],
+            embedding_dim=config["embedding_size"],
+            hidden_dim=config["hidden_size"],
+            intermediate_dim=config["intermediate_size"],
+            max_sequence_length=config["max_position_embeddings"],
+        )
+        if backend == "jax":
+            import jax
+
+            forward = jax.jit(lambda state, x: model.stateless_call(*state, x)[0])
+            state = (
+                [v.value for v in model.trainable_variables],
+                [v.value for v in model.non_trainable_variables],
+            )
+        else:
+            import tensorflow as tf
+
+            forward = tf.function(lambda _, x: model(x), reduce_retracing=True)
+            state = None
+
+        def run(inputs):
+            given = {
+                "token_ids": inputs["input_ids"],
+                "padding_mask": inputs["attention_mask"],
+                "segment_ids": np.zeros_like(inputs["input_ids"]),
+            }
+            if backend != "jax":
+                given = {name: tf.constant(x) for name, x in given.items()}
+            return np.asarray(forward(state, given)["sequence_output"])
+
+        return run
+
+    return load
+
+
+def _zoo_step(folder, dtype):
+    import numpy as np
+
+    from albert_core.optimization import Optimizer
+    from albert_core.training import parts
+    from albert_torch import AlbertForPreTraining
+    from albert_torch.training import Training
+
+    model = AlbertForPreTraining.from_pretrained(folder, **NO_DROPOUT)
+    training = Training(model, Optimizer("adamw"))
+    return lambda inputs: np.array(training.step(parts(inputs), 1e-5, 0)["loss"])
+
+
+def _transformers_step(folder, dtype):
+    import numpy as np
+    import torch
+    from transformers import AlbertForPreTraining
+
+    model = AlbertForPreTraining.from_pretrained(folder, **NO_DROPOUT).train()
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-5, weight_decay=0.01)
+
+    def run(inputs):
+        given = {name: torch.from_numpy(x).long() for name, x in inputs.items()}
+        places = given.pop("masked_lm_positions")
+        labels = torch.full_like(given["input_ids"], -100)
+        labels.scatter_(1, places, given.pop("masked_lm_labels"))
+        optimizer.zero_grad()
+        loss = model(**given, labels=labels).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        return np.array(loss.item())
+
+    return run
+
+
+def _zoo_pipeline(framework):
+    def load(folder, dtype):
+        from albert_zoo import pipeline
+
+        classify = pipeline("text-classification", folder, framework=framework)
+        return lambda inputs: _scores(classify(inputs["texts"].tolist()))
+
+    return load
+
+
+def _transformers_pipeline(batch_size):
+    def load(folder, dtype):
+        from transformers import pipeline
+
+        classify = pipeline("text-classification", folder, device="cpu")
+
+        def run(inputs):
+            return _scores(classify(inputs["texts"].tolist(), batch_size=batch_size))
+
+        return run
+
+    return load
+
+
+def _scores(found):
+    import numpy as np
+
+    return np.array([row["score"] for row in found])
+
+
+NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+# Side -> environment and loader. keras-hub has other weights, which are as fast.
+SIDES = {
+    "torch: albert-zoo": ("zoo", _zoo("torch")),
+    "torch: transformers 5": ("transformers5", _transformers),
+    "ONNX Runtime": ("transformers5", _onnxruntime),
+    "tf: albert-zoo": ("zoo", _zoo("tf")),
+    "tf: transformers 4, graph": ("transformers4", _transformers_tf(False)),
+    "tf: transformers 4, XLA": ("transformers4", _transformers_tf(True)),
+    "tf: keras-hub": ("keras-hub", _keras_hub("tensorflow")),
+    "flax: albert-zoo": ("zoo", _zoo("flax")),
+    "flax: transformers 4, jit": ("transformers4", _transformers_flax),
+    "flax: keras-hub": ("keras-hub", _keras_hub("jax")),
+}
+# A step of pretraining takes what `PretrainingData` gives, and returns the loss.
+STEPS = {
+    "torch: albert-zoo": ("zoo", _zoo_step),
+    "torch: transformers 5": ("transformers5", _transformers_step),
+}
+# A pipeline takes "texts", and returns the score of each.
+PIPELINES = {
+    "torch: albert-zoo": ("zoo", _zoo_pipeline("torch")),
+    "tf: albert-zoo": ("zoo", _zoo_pipeline("tf")),
+    "flax: albert-zoo": ("zoo", _zoo_pipeline("flax")),
+    "transformers 5, one by one": ("transformers5", _transformers_pipeline(1)),
+    "transformers 5, batches of 8": ("transformers5", _transformers_pipeline(8)),
+    "transformers 5, batches of 32": ("transformers5", _transformers_pipeline(32)),
+}
+WORK = {"forward": SIDES, "step": STEPS, "pipeline": PIPELINES}
+RANDOM = ("tf: keras-hub", "flax: keras-hub")

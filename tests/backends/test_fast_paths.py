@@ -1,0 +1,252 @@
+"""Fast paths give what the plain ones give, and step aside where they would not."""
+
+import copy
+
+import numpy as np
+import pytest
+
+from albert_core.fast import fast_paths
+from albert_core.packing import pack
+from albert_core.reference import Reference
+from albert_zoo import predictors
+from albert_zoo.backends import flatten
+from albert_zoo.parity.budgets import STRUCTURE
+from tests.backends.adapters import Model, class_of
+from tests.conftest import FRAMEWORKS, tiny, weights, write
+
+ODD = {
+    "usual": {},
+    "groups": {"num_hidden_groups": 2, "inner_group_num": 2, "num_hidden_layers": 4},
+    "one head": {"num_attention_heads": 1},
+    "square": {"embedding_size": 8, "hidden_size": 8, "num_attention_heads": 2},
+    "relative": {"position_embedding_type": "relative_key_query"},
+    "pruned": {"pruned_heads": {"0": [1]}},
+    "erf": {"hidden_act": "gelu"},
+    "swish": {"hidden_act": "silu"},
+}
+HEADS = {
+    "ForPreTraining": ("prediction_logits", "sop_logits"),
+    "ForTokenClassification": ("logits",),
+    "ForQuestionAnswering": ("start_logits", "end_logits"),
+    "ForMultipleChoice": ("logits",),
+}
+
+
+def ragged(rows=6, length=9, seed=0):
+    """Ids and masks: holes, a whole text, one of one token, one of none."""
+    rng = np.random.default_rng(seed)
+    mask = (rng.random((rows, length)) < 0.6).astype(np.int32)
+    mask[:, 0] = 1
+    mask[1], mask[2, 1:], mask[3] = 1, 0, 0
+    return rng.integers(1, 31, (rows, length)).astype(np.int32), mask
+
+
+def off(found, expected, mask):
+    found, expected = (np.asarray(x)[mask != 0] for x in (found, expected))
+    return np.linalg.norm(found - expected) / np.linalg.norm(expected)
+
+
+def cases(all_of, quick):
+    """Of each framework; where it compiles, not all in every run."""
+    for framework in FRAMEWORKS:
+        for one in all_of:
+            late = framework != "torch" and one not in quick
+            marks = [pytest.mark.nightly] if late else []
+            yield pytest.param(framework, one, marks=marks)
+
+
+@pytest.mark.parametrize(("framework", "odd"), list(cases(ODD, ["groups"])))
+def test_texts_without_padding_have_the_same_numbers(framework, odd, tmp_path):
+    config = tiny(**ODD[odd])
+    path = write(tmp_path / "made", config)
+    model = Model(framework, path, attn_implementation="sdpa")
+    ids, mask = ragged()
+    wanted = flatten(
+        Reference(config, weights(config))(input_ids=ids, attention_mask=mask),
+        np.asarray,
+    )
+    found = model(input_ids=ids, attention_mask=pack(mask), output_hidden_states=True)
+    for name in found:
+        if name.startswith(("last_hidden", "hidden")):
+            assert off(found[name], wanted[name], mask) <= STRUCTURE, name
+    first = mask[:, 0]
+    assert off(found["pooler_output"], wanted["pooler_output"], first) <= STRUCTURE
+    # Where probabilities are asked for, nothing is left out.
+    found = model(input_ids=ids, attention_mask=pack(mask), output_attentions=True)
+    name = "attentions.1"
+    assert off(found[name], wanted[name], np.ones(len(ids))) <= STRUCTURE
+
+
+@pytest.mark.parametrize(
+    ("framework", "head"), list(cases(HEADS, ["ForPreTraining", "ForMultipleChoice"]))
+)
+def test_predictors_leave_padding_out_of_every_head(framework, head, tmp_path):
+    config = tiny()
+    path = write(tmp_path / "made", config, head)
+    model = class_of(framework, head).from_pretrained(path)
+    predictor = getattr(predictors, f"{framework}_predictor")(model)
+    ids, mask = ragged(8)
+    mask[3, :2] = 1
+    inputs = {"input_ids": ids, "attention_mask": mask}
+    if head == "ForMultipleChoice":
+        inputs = {name: x.reshape(4, 2, -1) for name, x in inputs.items()}
+    with fast_paths(False):
+        plain = predictor.run(inputs, HEADS[head])
+    found = predictor.run(inputs, HEADS[head])
+    of_tokens = head not in ("ForMultipleChoice",)
+    for name in HEADS[head]:
+        known = (
+            mask if of_tokens and name != "sop_logits" else np.ones(len(plain[name]))
+        )
+        assert off(found[name], plain[name], known) < 2e-6
+        if of_tokens and name != "sop_logits":
+            left_out = (found[name] != plain[name])[mask == 0]
+            assert left_out.any()  # it was the fast path
+            again = predictor.run(inputs, HEADS[head], True)[name]
+            assert np.allclose(again, plain[name], rtol=1e-5, atol=1e-5)
+    with fast_paths(True):  # texts that begin with padding are no matter for it
+        inputs["attention_mask"] = np.flip(inputs["attention_mask"], -1).copy()
+        found = predictor.run(inputs, HEADS[head])
+    with fast_paths(False):
+        plain = predictor.run(inputs, HEADS[head])
+    for name in HEADS[head]:
+        assert np.allclose(found[name], plain[name], rtol=1e-4, atol=1e-5)
+
+
+# What only PyTorch has
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A float32 model in evaluation mode, and ids."""
+    import torch
+
+    from albert_torch import AlbertModel
+
+    path = write(tmp_path / "made", tiny(num_hidden_layers=2))
+    return AlbertModel.from_pretrained(path).eval(), torch.from_numpy(
+        ragged()[0]
+    ).long()
+
+
+def hidden(model, ids):
+    import torch
+
+    with torch.no_grad():
+        return model(ids).last_hidden_state
+
+
+def test_changes_of_a_frozen_model_are_seen(model):
+    import torch
+
+    from albert_torch import fused
+
+    one, ids = model
+    fused.freeze(one)
+    first = hidden(one, ids)
+    weight = one.encoder.albert_layer_groups[0].albert_layers[0].attention.query.weight
+    with torch.no_grad():
+        weight.mul_(1.5)
+    with fast_paths(False):
+        wanted = hidden(one, ids)
+    assert torch.allclose(hidden(one, ids), wanted, atol=1e-5)
+    assert not torch.allclose(first, wanted, atol=1e-3)
+    other = copy.deepcopy(one)
+    one.load_state_dict({k: v * 0.5 for k, v in one.state_dict().items()})
+    with fast_paths(False):
+        wanted = hidden(one, ids)
+    assert torch.allclose(hidden(one, ids), wanted, atol=1e-5)
+    assert not torch.allclose(hidden(other, ids), wanted, atol=1e-3)
+    assert hidden(one.double(), ids).dtype == torch.float64
+    assert torch.isfinite(hidden(one.bfloat16(), ids)).all()
+
+
+def _hook(layer):
+    return layer.ffn.register_forward_hook(lambda *_: _[2] + 1)
+
+
+def _exchange(layer):
+    from torch import nn
+
+    class Doubled(nn.Linear):
+        def forward(self, x):
+            return super().forward(x) * 2
+
+    other = Doubled(layer.ffn.in_features, layer.ffn.out_features)
+    other.load_state_dict(layer.ffn.state_dict())
+    layer.ffn = other
+
+
+def _replace(layer):
+    forward = layer.ffn.forward
+    layer.ffn.forward = lambda x: forward(x) * 2
+
+
+def _parametrize(layer):
+    from torch import nn
+    from torch.nn.utils import parametrize
+
+    class Doubled(nn.Module):
+        def forward(self, x):
+            return x * 2
+
+    parametrize.register_parametrization(layer.ffn, "weight", Doubled())
+
+
+@pytest.mark.parametrize("change", [_hook, _exchange, _replace, _parametrize])
+def test_what_is_put_into_a_layer_is_not_passed_over(model, change):
+    import torch
+
+    one, ids = model
+    before = hidden(one, ids)
+    change(one.encoder.albert_layer_groups[0].albert_layers[0])
+    with fast_paths(False):
+        wanted = hidden(one, ids)
+    assert torch.allclose(hidden(one, ids), wanted, atol=1e-5)
+    assert not torch.allclose(before, wanted, atol=1e-3)
+
+
+def test_products_have_the_gradients_of_pytorch():
+    import torch
+
+    from albert_torch.kernels import linear
+
+    def gradients(product):
+        torch.manual_seed(0)
+        x = torch.randn(2, 5, 7, requires_grad=True)
+        weight, bias = torch.randn(3, 7, requires_grad=True), torch.randn(3)
+        bias.requires_grad_()
+        y = product(x, weight, bias)
+        first = torch.autograd.grad((y**3).sum(), (x, weight, bias), create_graph=True)
+        second = torch.autograd.grad(sum(g.square().sum() for g in first), (x, weight))
+        return [y, *first, *second]
+
+    ours, theirs = gradients(linear), gradients(torch.nn.functional.linear)
+    for one, other in zip(ours, theirs, strict=True):
+        largest = float(other.detach().abs().max())
+        assert torch.allclose(one, other, rtol=1e-5, atol=1e-6 * largest)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script`:DeprecationWarning")  # its own
+def test_products_step_aside():
+    import torch
+    from torch.nn import functional
+
+    from albert_torch.kernels import linear, suits
+
+    x, weight = torch.randn(4, 7), torch.randn(3, 7)
+    assert suits(x, torch.float32)
+    with fast_paths(False):
+        assert not suits(x, torch.float32)
+    assert not suits(x.double(), torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert linear(x, weight).dtype == torch.bfloat16
+    assert linear(x[:0], weight).shape == (0, 3)
+    with pytest.raises(RuntimeError, match="dtype"):
+        linear(x, weight.double())
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        linear(x[:, :5], weight)
+    jacobian = torch.func.jacrev(lambda w: linear(x, w))(weight)
+    assert jacobian.shape == (4, 3, 3, 7)
+    _, moved = torch.func.jvp(lambda w: linear(x, w), (weight,), (weight,))
+    assert torch.allclose(moved, functional.linear(x, weight), atol=1e-5)

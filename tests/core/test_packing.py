@@ -1,0 +1,57 @@
+"""Rows of several texts: every token once, each text whole, few rows."""
+
+import numpy as np
+import pytest
+
+from albert_core.fast import VARIABLE, allowed, fast_paths
+from albert_core.packing import pack
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_token_has_one_place_and_comes_back(seed):
+    rng = np.random.default_rng(seed)
+    texts, width = int(rng.integers(1, 40)), int(rng.integers(1, 20))
+    mask = (rng.random((texts, width)) < rng.random()).astype(np.int32)
+    step = int(rng.integers(1, 4))
+    packed = pack(mask, step)
+    assert np.array_equal(packed.mask, mask)
+    assert packed.take.shape == packed.text.shape
+    assert packed.take.shape[1] == width
+    assert len(packed.take) % step == 0
+    tokens = np.arange(mask.size).reshape(mask.shape) + 1
+    rows = tokens.ravel()[packed.take]
+    back = rows.ravel()[packed.back]
+    assert np.array_equal(back[mask != 0], tokens[mask != 0])
+    used = packed.text != 0
+    assert sorted(rows[used]) == sorted(tokens[mask != 0])
+    # The tokens of a text stand together, in order, in one row.
+    for text in range(1, texts + 1):
+        own, places = np.nonzero(packed.text == text)
+        assert len(set(own)) <= 1
+        assert (np.diff(places) == 1).all()
+        assert np.array_equal(rows[own, places], tokens[text - 1][mask[text - 1] != 0])
+
+
+def test_rows_are_few():
+    rng = np.random.default_rng(0)
+    sizes = np.clip(rng.lognormal(3.6, 0.6, 200), 3, 128).astype(int)
+    mask = np.arange(128) < sizes[:, None]
+    fewest = -(-mask.sum() // 128)
+    assert len(pack(mask).take) <= fewest + 1
+
+
+def test_what_holds_no_token_is_a_row_of_nothing():
+    packed = pack(np.zeros((3, 4)))
+    assert packed.text.tolist() == [[0, 0, 0, 0]]
+
+
+def test_fast_paths_are_switched_by_the_environment_and_in_a_block(monkeypatch):
+    assert allowed()
+    monkeypatch.setenv(VARIABLE, "0")
+    assert not allowed()
+    with fast_paths(True):
+        assert allowed()
+        with fast_paths(False):
+            assert not allowed()
+        assert allowed()
+    assert not allowed()
