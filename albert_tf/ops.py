@@ -78,6 +78,16 @@ class Linear(keras.layers.Dense):
         """Make the variables."""
         super().build((None, self.inputs))
 
+    def call(self, inputs: Any, training: Any = None) -> Tensor:
+        """[..., in] to [..., out], as one product of rows: Keras takes 20 operations."""
+        x = tf.convert_to_tensor(inputs)
+        rows = tf.matmul(reshape(x, (-1, self.inputs)), self.kernel)
+        if self.use_bias:
+            rows = tf.nn.bias_add(rows, self.bias)
+        if x.shape.rank == 2:
+            return rows
+        return reshape(rows, tf.concat([tf.shape(x)[:-1], [self.units]], 0))
+
 
 class Embedding(keras.layers.Embedding):
     """A table whose values come from `post_init` or from a checkpoint.
