@@ -30,12 +30,18 @@ class Packed(NamedTuple):
     back: Any = None
 
 
-def pack(given: ArrayLike, step: int = 1) -> Packed:
+def few(number: int) -> int:
+    """The next of 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, ..."""
+    step = 1 << max(0, (number - 1).bit_length() - 3)
+    return max(1, -(-number // step) * step)
+
+
+def pack(given: ArrayLike, few_shapes: bool = False) -> Packed:
     """Plan the rows, as long as the mask: each text, longest first, where it fits best.
 
     Args:
         given: The mask [texts, width], 1 for tokens and 0 for padding, anywhere.
-        step: The number of rows is a multiple of this, so that there are few shapes.
+        few_shapes: Round the number of rows up, to one of four for each power of two.
 
     Example:
         >>> pack([[1, 1, 0], [1, 0, 0], [1, 1, 1]]).text.tolist()
@@ -54,7 +60,7 @@ def pack(given: ArrayLike, step: int = 1) -> Packed:
         rows = max(rows, row + 1)
         places[text] = (row + 1) * width - room
         insort(free, (room - size, row))
-    rows = -(-max(rows, 1) // step) * step
+    rows = few(rows) if few_shapes else max(rows, 1)
     back = np.where(mask, places[:, None] + np.cumsum(mask, 1) - 1, 0)
     take, owner = (np.zeros(rows * width, np.int32) for _ in range(2))
     take[back[mask]] = np.flatnonzero(mask)

@@ -79,7 +79,7 @@ class Linear(keras.layers.Dense):
         super().build((None, self.inputs))
 
     def call(self, inputs: Any, training: Any = None) -> Tensor:
-        """[..., in] to [..., out], as one product of rows: Keras takes 20 operations."""
+        """[..., in] to [..., out] as one product of rows; Keras takes 20 operations."""
         x = tf.convert_to_tensor(inputs)
         rows = tf.matmul(reshape(x, (-1, self.inputs)), self.kernel)
         if self.use_bias:

@@ -85,7 +85,6 @@ def run(
     import albert_zoo
     from albert_zoo import models
     from albert_zoo.pipelines import PIPELINES, pipeline, records
-    from albert_zoo.pipelines.base import BATCH_TOKENS
     from albert_zoo.pipelines.writing import Output
     from conversion.checkpoint import resolved
 
@@ -126,7 +125,7 @@ def run(
             framework=framework,
             dtype=dtype,
             device=_device(device),
-            batch_tokens=batch_tokens or BATCH_TOKENS,
+            batch_tokens=batch_tokens,
             **options,
         )
         path = None if target == STDOUT else target

@@ -8,7 +8,7 @@ from typing import Any
 from albert_core.errors import InputError
 from albert_core.hub import OPTIONS
 from albert_zoo import backends, models
-from albert_zoo.pipelines.base import BATCH_TOKENS, LOOKAHEAD, Pipeline
+from albert_zoo.pipelines.base import LOOKAHEAD, Pipeline
 from albert_zoo.pipelines.features import (
     FeatureExtractionPipeline,
     SentenceEmbeddingPipeline,
@@ -61,7 +61,7 @@ def pipeline(
     framework: str | None = None,
     dtype: Any = None,
     device: Any = None,
-    batch_tokens: int = BATCH_TOKENS,
+    batch_tokens: int | None = None,
     lookahead: int = LOOKAHEAD,
     **options: Any,
 ) -> Pipeline:
@@ -78,7 +78,8 @@ def pipeline(
         dtype: What to compute in: "float32" (the default), "bfloat16" or "float16".
         device: "cpu", "cuda", "cuda:1", "tpu", or a number as Hugging Face has it, -1
             for the processor; by default an accelerator if there is one.
-        batch_tokens: About the most tokens, padding included, that run at once.
+        batch_tokens: About the most tokens that run at once; by default as many as are
+            fastest: on a CPU few, whose numbers stay near it.
         lookahead: The most inputs that are read ahead of the results.
         **options: Defaults for the options of every call, and options of the hub
             (`revision`, `cache_dir`, `token`, `local_files_only`, ...).

@@ -8,14 +8,20 @@ from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
+from albert_core import fast
 from albert_core.errors import AlbertError, InputError, shown
-from albert_zoo.pipelines.batching import PER_TOKEN, batches, stack, windows
+from albert_zoo.pipelines.batching import (
+    PER_TOKEN,
+    batches,
+    packed_batches,
+    stack,
+    windows,
+)
 from albert_zoo.pipelines.texts import check_text, check_vocabulary, lines_of
 from albert_zoo.predictors import Predictor
 
 Outputs = Mapping[str, NDArray[Any]]
 
-BATCH_TOKENS = 8192
 LOOKAHEAD = 1024
 # What older Hugging Face pipelines take, and what stands for it here.
 RENAMED = {
@@ -62,14 +68,15 @@ class Pipeline:
     Attributes:
         predictor: The model.
         tokenizer: Its tokenizer.
-        batch_tokens: About the most tokens that run at once.
+        batch_tokens: About the most tokens that run at once; None for as many as are
+            fastest.
         lookahead: The most items that are read ahead, to sort them by length.
         given: The options in place of the defaults.
     """
 
     predictor: Predictor
     tokenizer: Any
-    batch_tokens: int = BATCH_TOKENS
+    batch_tokens: int | None = None
     lookahead: int = LOOKAHEAD
     given: dict[str, Any] = field(default_factory=dict[str, Any])
 
@@ -85,6 +92,8 @@ class Pipeline:
     def __post_init__(self) -> None:
         for name in ("batch_tokens", "lookahead"):
             value = getattr(self, name)
+            if value is None and name == "batch_tokens":
+                continue
             if not isinstance(value, int) or value < 1:
                 raise InputError(f"{name} must be 1 or more, not {shown(value)}.")
         check_vocabulary(self.tokenizer, self.config.vocab_size)
@@ -236,7 +245,11 @@ class Pipeline:
         most = self.config.max_position_embeddings
         padding = self.tokenizer.pad_token_id or 0
         done: list[Any] = [None] * len(rows)
-        for batch in batches(lengths, self.batch_tokens, most, few):
+        tokens = self.batch_tokens or self.predictor.batch_tokens
+        found = batches(lengths, tokens, most, few)
+        if few and fast.allowed():
+            found = packed_batches(lengths, tokens, most)
+        for batch in found:
             together = [rows[row] for row in batch.rows]
             arrays = stack(together, batch, padding, few)
             # A tokenizer that was told to pad has made padding part of the text.

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 Item = TypeVar("Item")
 Row = Mapping[str, Sequence[int]]
 
+PACKED = 128  # the length of rows that several texts share, unless one is longer
+ROOM = 4  # times as long as a text; also padding over tokens, outside of the encoder
 PER_TOKEN = ("input_ids", "attention_mask", "token_type_ids")
 
 
@@ -94,6 +96,35 @@ def batches(
         rows = order[start : start + size]
         yield Batch(rows, power_of_two(len(rows)) if few_shapes else len(rows), length)
         start += size
+
+
+def packed_batches(
+    lengths: Sequence[int], tokens: int, longest: int
+) -> Iterator[Batch]:
+    """Put rows together for a predictor that packs several into one; shapes are few.
+
+    Args:
+        lengths: Of each row.
+        tokens: About the most that a batch holds, without padding.
+        longest: The most tokens that the model takes.
+    """
+    order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
+    start = 0
+    while start < len(order):
+        shape = bucket(lengths[order[start]], longest)
+        # Texts share rows with less waste if these are much longer than they.
+        wide = max(shape, min(ROOM * shape, PACKED, longest))
+        rows: list[int] = []
+        total = 0
+        for row in order[start:]:
+            total += lengths[row]
+            places = wide * power_of_two(len(rows) + 1)
+            if rows and (total > tokens or places > ROOM * max(tokens, wide)):
+                break
+            rows.append(row)
+        alone = sum(lengths[row] for row in rows) <= shape
+        yield Batch(rows, power_of_two(len(rows)), shape if alone else wide)
+        start += len(rows)
 
 
 def stack(

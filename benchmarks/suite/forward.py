@@ -37,7 +37,8 @@ def inputs(shape: str, vocabulary: int) -> dict[str, np.ndarray]:
     stream = np.random.default_rng(SEED)
     sizes = np.full(rows, length)
     if ragged:
-        sizes = stream.lognormal(np.log(48), 0.5, rows).astype(int).clip(4, length)
+        sizes = stream.lognormal(np.log(0.375 * length), 0.5, rows).astype(int)
+        sizes = sizes.clip(2, length)
         sizes[0] = length
     mask = (np.arange(length) < sizes[:, None]).astype(np.int32)
     ids = stream.integers(5, vocabulary, (rows, length), np.int32) * mask

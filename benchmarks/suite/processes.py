@@ -4,6 +4,7 @@ import json
 import os
 import statistics
 import subprocess
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -39,11 +40,12 @@ class Worker:
         # Idle threads must not take the processor from the side whose turn it is.
         quiet = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "passive"}
         quiet |= {"TF_CPP_MIN_LOG_LEVEL": "3", "HF_HUB_OFFLINE": "1"}
+        self.said = tempfile.TemporaryFile("w+")  # noqa: SIM115  (as long as it)
         self.process = subprocess.Popen(
             list(map(str, command)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self.said,
             text=True,
             env={**os.environ, **quiet},
         )
@@ -57,11 +59,19 @@ class Worker:
         self.process.stdin.flush()
         return self._answer()
 
+    def close(self) -> None:
+        """End the process."""
+        self.process.kill()
+        self.process.communicate()
+        self.said.close()
+
     def _answer(self) -> float:
         assert self.process.stdout
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{self.process.args} ended: run it by hand to see why")
+            self.said.seek(0)
+            said = self.said.read()[-2000:]
+            raise RuntimeError(f"{self.process.args} ended:\n{said}")
         found = json.loads(line)
         self.peak = found["peak"]
         return found["seconds"]
@@ -82,7 +92,7 @@ def workers(
         for side in sides:
             if python := pythons.get(WORK[work][side][0]):
                 worker = Worker(work, side, python, folder, dtype, threads)
-                stack.callback(worker.process.kill)
+                stack.callback(worker.close)
                 found[side] = worker
         yield found
 

@@ -155,13 +155,13 @@ def _keras_hub(backend):
 def _zoo_step(folder, dtype):
     import numpy as np
 
-    from albert_core.optimization import Optimizer
+    from albert_core.optimization import OPTIMIZERS
     from albert_core.training import parts
     from albert_torch import AlbertForPreTraining
     from albert_torch.training import Training
 
     model = AlbertForPreTraining.from_pretrained(folder, **NO_DROPOUT)
-    training = Training(model, Optimizer("adamw"))
+    training = Training(model, OPTIMIZERS["adamw"])
     return lambda inputs: np.array(training.step(parts(inputs), 1e-5, 0)["loss"])
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from albert_core.fast import VARIABLE, allowed, fast_paths
-from albert_core.packing import pack
+from albert_core.packing import few, pack
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -12,12 +12,12 @@ def test_every_token_has_one_place_and_comes_back(seed):
     rng = np.random.default_rng(seed)
     texts, width = int(rng.integers(1, 40)), int(rng.integers(1, 20))
     mask = (rng.random((texts, width)) < rng.random()).astype(np.int32)
-    step = int(rng.integers(1, 4))
-    packed = pack(mask, step)
+    rounded = bool(rng.integers(2))
+    packed = pack(mask, rounded)
     assert np.array_equal(packed.mask, mask)
     assert packed.take.shape == packed.text.shape
     assert packed.take.shape[1] == width
-    assert len(packed.take) % step == 0
+    assert len(packed.take) == few(len(pack(mask).take)) or not rounded
     tokens = np.arange(mask.size).reshape(mask.shape) + 1
     rows = tokens.ravel()[packed.take]
     back = rows.ravel()[packed.back]
@@ -38,6 +38,16 @@ def test_rows_are_few():
     mask = np.arange(128) < sizes[:, None]
     fewest = -(-mask.sum() // 128)
     assert len(pack(mask).take) <= fewest + 1
+
+
+def test_numbers_of_rows_are_few():
+    found = [few(number) for number in range(200)]
+    assert all(
+        number <= one <= max(1, 1.25 * number) for number, one in enumerate(found)
+    )
+    assert sorted(set(found))[:16] == [
+        *(1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32)
+    ]
 
 
 def test_what_holds_no_token_is_a_row_of_nothing():

@@ -5,7 +5,14 @@ import itertools
 import numpy as np
 import pytest
 
-from albert_zoo.pipelines.batching import batches, bucket, power_of_two, stack, windows
+from albert_zoo.pipelines.batching import (
+    batches,
+    bucket,
+    packed_batches,
+    power_of_two,
+    stack,
+    windows,
+)
 from tests.conftest import FRAMEWORKS
 from tests.pipelines.models import LONGEST, TEXTS, assert_same
 
@@ -24,6 +31,24 @@ def test_each_row_is_in_one_batch_that_keeps_to_the_budget(few, tokens):
         assert each.size * each.length <= max(tokens, each.length)
     longest = [each.length for each in found]
     assert longest == sorted(longest, reverse=True)
+
+
+@pytest.mark.parametrize("tokens", [1, 50, 1000])
+def test_batches_of_texts_that_share_rows_keep_to_the_budget(tokens):
+    lengths = np.random.default_rng(0).integers(1, 301, 400).tolist()
+    found = list(packed_batches(lengths, tokens, 512))
+    assert sorted(row for each in found for row in each.rows) == list(range(400))
+    for each in found:
+        inside = [lengths[row] for row in each.rows]
+        assert each.length >= max(inside)
+        assert each.size == power_of_two(len(each.rows))
+        assert sum(inside) <= tokens or len(inside) == 1
+        assert each.size * each.length <= 4 * max(tokens, each.length)
+    shapes = set()
+    for seed in range(20):
+        lengths = np.random.default_rng(seed).integers(1, 513, 300).tolist()
+        shapes |= {(x.size, x.length) for x in packed_batches(lengths, 8192, 512)}
+    assert len(shapes) < 40
 
 
 def test_lengths_and_sizes_are_rounded_to_few():

@@ -1,0 +1,68 @@
+"""docs/performance.md is what the suite writes, and the suite measures what it says."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from albert_core import AlbertConfig, schema
+from benchmarks.suite import forward, page
+from benchmarks.suite.sides import SIDES
+from tests.conftest import tiny, write
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_page_is_what_was_measured(tmp_path):
+    results = json.loads((ROOT / "benchmarks/results/performance.json").read_text())
+    page.write(results, tmp_path)
+    written = (tmp_path / "performance.md").read_text("utf-8")
+    assert written == (ROOT / "docs" / "performance.md").read_text("utf-8")
+    for heading, work, ours, theirs in page.compared(results):
+        name = f"- {heading}{', ' + work if work else ''}: "
+        assert (name in written) == (page.ratio(ours, theirs) < 1), name
+
+
+def test_operations_are_those_of_all_products():
+    config = AlbertConfig()
+    products = sum(
+        2 * p.size
+        for p in schema.parameters(config, "Model")
+        if p.leaf == "weight" and len(p.shape) == 2 and "albert_layers" in p.name
+    )
+    rows, length = 2, 5
+    found = page.operations(config.to_dict(), rows, length)
+    scores = 2 * 2 * length * config.hidden_size  # with the keys, and with the values
+    mapped = 2 * config.embedding_size * config.hidden_size
+    layers = config.num_hidden_layers
+    assert found == pytest.approx(
+        rows * length * (layers * (products + scores) + mapped)
+    )
+
+
+def test_sides_run_in_turns_in_processes(tmp_path, monkeypatch):
+    monkeypatch.setattr(forward, "SHAPES", {"small": (3, 8, True)})
+    monkeypatch.setattr(forward, "VOCABULARY", 31)
+    monkeypatch.setattr(forward, "GROUPS", {"torch": ("torch: albert-zoo",)})
+    folder = write(tmp_path / "made", tiny())
+    rows = list(forward.all_rows({"zoo": sys.executable}, folder, 1, 2))
+    assert [row["dtype"] for row in rows] == ["float32", "bfloat16"]
+    for row in rows:
+        assert len(row["seconds"]) == 2
+        assert row["apart"] == 0
+        assert row["first"] > 0
+    given = forward.inputs("small", 31)
+    assert given["attention_mask"][0].all()
+    assert not given["attention_mask"].all()
+    assert not given["input_ids"][given["attention_mask"] == 0].any()
+
+
+def test_every_group_has_sides_that_are_there():
+    for names in forward.GROUPS.values():
+        assert set(names) <= SIDES.keys()
+        assert "albert-zoo" in names[0]
+    assert np.isclose(
+        page.ratio({"median": 2.0}, [{"median": 3.0}, {"median": 8.0}]), 1.5
+    )
