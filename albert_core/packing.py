@@ -1,19 +1,22 @@
 """Texts of different lengths side by side in rows, with little padding."""
 
 from bisect import bisect_left, insort
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from albert_core.errors import InputError
 
 
 class Packed(NamedTuple):
     """A mask whose padding is mostly not computed, in place of an `attention_mask`.
 
     The encoder puts the tokens of several texts into each row, lets each attend to its
-    own text only, and puts them back. Hidden states at padding are zeros. Real tokens
-    get what the plain mask gives them. Heads that read the first place alone, as the
-    pooler does, need a token there.
+    own text only, and puts them back. Hidden states at padding mean nothing. Real
+    tokens get what the plain mask gives them. Heads that read the first place alone, as
+    the pooler does, need a token there.
 
     Attributes:
         mask: [texts, width], 1 for tokens, 0 for padding.
@@ -21,13 +24,36 @@ class Packed(NamedTuple):
         text: [rows, width], the number of its text from 1; 0 where none is.
         back: [texts, width], at which of rows * width each token stands.
 
-    PyTorch takes the tokens without rows, and needs the mask alone.
+    PyTorch takes the tokens without rows, and needs the mask alone. Rows belong to the
+    whole batch: what cuts batches, such as Keras' `fit`, must get plain masks.
     """
 
     mask: Any
     take: Any = None
     text: Any = None
     back: Any = None
+
+
+def check(packed: Packed, shape: Sequence[int | None], rows: bool = False) -> None:
+    """Refuse a packed mask of another batch, or one that has no plan.
+
+    Args:
+        packed: The mask.
+        shape: The batch, [texts, width]; None for what is not known yet.
+        rows: Whether the plan is needed.
+
+    Raises:
+        InputError: As said.
+    """
+    found = tuple(packed.mask.shape)
+    known = zip(found, shape, strict=True) if len(found) == 2 else [(0, 1)]
+    if any(None not in (one, other) and one != other for one, other in known):
+        raise InputError(
+            f"The packed mask is of a batch of {found}, but this one is "
+            f"{tuple(shape)}. Make it of this batch's mask."
+        )
+    if rows and packed.take is None:
+        raise InputError("This Packed has no rows. Make it by pack(mask).")
 
 
 def few(number: int) -> int:
@@ -43,13 +69,23 @@ def pack(given: ArrayLike, few_shapes: bool = False) -> Packed:
         given: The mask [texts, width], 1 for tokens and 0 for padding, anywhere.
         few_shapes: Round the number of rows up, to one of four for each power of two.
 
+    Raises:
+        InputError: It has not two axes.
+
     Example:
         >>> pack([[1, 1, 0], [1, 0, 0], [1, 1, 1]]).text.tolist()
         [[3, 3, 3], [1, 1, 2]]
     """
     mask: NDArray[np.bool_] = np.asarray(given) != 0
+    if mask.ndim != 2:
+        raise InputError(
+            f"The mask has the shape {mask.shape}, but pack takes [texts, width]. Give "
+            f"it as mask.reshape(-1, mask.shape[-1])."
+        )
     width = mask.shape[1]
-    sizes = mask.sum(1)
+    # Holes stay, so that distances do.
+    first: NDArray[Any] = mask.argmax(1)
+    sizes = np.where(mask.any(1), width - mask[:, ::-1].argmax(1) - first, 0)
     free: list[tuple[int, int]] = []  # room of a row, and its number
     places = np.zeros(len(mask), np.int64)
     rows = 0
@@ -60,11 +96,12 @@ def pack(given: ArrayLike, few_shapes: bool = False) -> Packed:
         rows = max(rows, row + 1)
         places[text] = (row + 1) * width - room
         insort(free, (room - size, row))
-    rows = few(rows) if few_shapes else max(rows, 1)
-    back = np.where(mask, places[:, None] + np.cumsum(mask, 1) - 1, 0)
+    rows = few(rows) if few_shapes else max(rows, min(1, len(mask)))
+    stands: NDArray[Any] = (places - first)[:, None] + np.arange(width)
+    back = np.where(mask, stands, 0)
     take, owner = (np.zeros(rows * width, np.int32) for _ in range(2))
     take[back[mask]] = np.flatnonzero(mask)
-    owner[back[mask]] = np.repeat(np.arange(1, len(mask) + 1), sizes)
+    owner[back[mask]] = np.nonzero(mask)[0] + 1
     shape = (rows, width)
     return Packed(
         mask.astype(np.int32),

@@ -15,7 +15,7 @@ from jax import Array
 from jax.core import Tracer
 from jax.numpy import einsum, exp, reshape, tanh
 
-from albert_core import inputs
+from albert_core import fast, inputs, packing
 from albert_core.config import AlbertConfig
 from albert_core.losses import IGNORED, MASKED
 from albert_core.packing import Packed
@@ -234,8 +234,11 @@ def mask_to_bias(mask: Array | Packed | None, embedded: Array) -> Array | Packed
     The lowest number swallows every score, so that a row without any real token attends
     uniformly.
     """
-    if mask is None or isinstance(mask, Packed):  # the latter until `repeat`
+    if isinstance(mask, Packed):  # until `repeat`
+        packing.check(mask, embedded.shape[:2], rows=True)
         return mask
+    if mask is None:
+        return None
     dtype = widen(embedded).dtype
     lowest = jnp.finfo(dtype).min
     return (1 - mask.astype(dtype))[:, None, None, :] * lowest
@@ -353,7 +356,8 @@ def repeat(
     """
     if isinstance(bias, Packed):
         flags = (head_mask, output_attentions, output_hidden_states, recompute)
-        if output_attentions:  # which stand by text
+        # Probabilities stand by text.
+        if output_attentions or not fast.allowed():
             return repeat(group, times, hidden, mask_to_bias(bias.mask, hidden), *flags)
         rows = _pack(hidden, bias)
         last, every, _ = repeat(group, times, rows, _within(bias, rows), *flags)

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 from tensorflow import reshape, tanh
 
-from albert_core import inputs
+from albert_core import fast, inputs, packing
 from albert_core.config import AlbertConfig
 from albert_core.losses import IGNORED, MASKED
 from albert_core.packing import Packed
@@ -81,9 +81,11 @@ class Linear(keras.layers.Dense):
     def call(self, inputs: Any, training: Any = None) -> Tensor:
         """[..., in] to [..., out] as one product of rows; Keras takes 20 operations."""
         x = tf.convert_to_tensor(inputs)
-        rows = tf.matmul(reshape(x, (-1, self.inputs)), self.kernel)
-        if self.use_bias:
+        rows: Any = tf.matmul(reshape(x, (-1, self.inputs)), self.kernel)
+        if self.bias is not None:
             rows = tf.nn.bias_add(rows, self.bias)
+        if self.activation is not None:
+            rows = self.activation(rows)
         if x.shape.rank == 2:
             return rows
         return reshape(rows, tf.concat([tf.shape(x)[:-1], [self.units]], 0))
@@ -177,8 +179,9 @@ def gelu(x: Tensor) -> Tensor:
 
 def gelu_new(x: Tensor) -> Tensor:
     """The tanh form of gelu, as Google computes it."""
-    inner = constant(sqrt(2 / pi), x) * (x + constant(0.044715, x) * x * x * x)
-    return constant(0.5, x) * x * (1 + tanh(inner))
+    scale, half = sqrt(2 / pi), constant(0.5, x)
+    slope = constant(scale, x) + constant(scale * 0.044715, x) * x * x
+    return x * (half + half * tanh(x * slope))
 
 
 def quick_gelu(x: Tensor) -> Tensor:
@@ -281,8 +284,11 @@ def mask_to_bias(
     The lowest number swallows every score, so that a row without any real token attends
     uniformly.
     """
-    if mask is None or isinstance(mask, Packed):  # the latter until `repeat`
+    if isinstance(mask, Packed):  # until `repeat`
+        packing.check(mask, embedded.shape[:2], rows=True)
         return mask
+    if mask is None:
+        return None
     dtype = widen(embedded).dtype
     return (1 - tf.cast(mask, dtype))[:, None, None, :] * tf.constant(dtype.min, dtype)
 
@@ -397,7 +403,8 @@ def repeat(
     """
     if isinstance(bias, Packed):
         flags = (head_mask, output_attentions, output_hidden_states, recompute)
-        if output_attentions:  # which stand by text
+        # Probabilities stand by text.
+        if output_attentions or not fast.allowed():
             return repeat(group, times, hidden, mask_to_bias(bias.mask, hidden), *flags)
         rows = _pack(hidden, bias)
         last, every, _ = repeat(group, times, rows, _within(bias, rows), *flags)

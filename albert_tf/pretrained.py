@@ -167,6 +167,8 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
                 strides=[1],
                 value=rows,
             )
+        # Else every product would copy the weight first.
+        tf.raw_ops.DisableCopyOnRead(resource=variable.value.handle)
 
     def canonical_arrays(self) -> dict[str, canonical.Array]:
         """All parameters as NumPy arrays, in canonical names and layout."""

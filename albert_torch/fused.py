@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules import module as torch_module
 
 from albert_core import fast
 from albert_torch import kernels
@@ -18,12 +19,29 @@ from albert_torch.packing import Unpadded, attend_texts
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 Pair = tuple[Tensor, Tensor]
-HOOKS = (
+
+# The classes that may stand at a name within a layer, which import this file.
+_PRODUCT = ("albert_torch.ops.Linear", "torch.nn.modules.linear.Linear")
+_NORM = ("albert_torch.ops.LayerNorm", "torch.nn.modules.normalization.LayerNorm")
+_DROPOUT = ("torch.nn.modules.dropout.Dropout", "torch.nn.modules.linear.Identity")
+_PARTS = {
+    **dict.fromkeys(("query", "key", "value", "dense", "ffn", "ffn_output"), _PRODUCT),
+    **dict.fromkeys(("LayerNorm", "full_layer_layer_norm"), _NORM),
+    **dict.fromkeys(("dropout", "output_dropout", "attention_dropout"), _DROPOUT),
+}
+_CONTAINERS = (
+    "albert_torch.layers.AlbertLayerGroup",
+    "albert_torch.layers.AlbertLayer",
+    "albert_torch.layers.AlbertAttention",
+    "torch.nn.modules.container.ModuleList",
+)
+_HOOKS = (
     "_forward_hooks",
     "_forward_pre_hooks",
     "_backward_hooks",
     "_backward_pre_hooks",
 )
+_EVERYWHERE = tuple(f"_global{name}" for name in _HOOKS)
 
 
 @dataclass(frozen=True)
@@ -46,33 +64,36 @@ class Block:
 
     def __call__(self, tokens: Tensor, attend: Attend) -> Tensor:
         """[tokens, hidden] to the same."""
-        linear, attention = kernels.linear, self.layer.attention
+        linear, layer = kernels.linear, self.layer
         parts = [linear(tokens, *pair) for pair in self.projections]
         query, key, value = parts if len(parts) == 3 else parts[0].chunk(3, -1)
         context = linear(attend(query, key, value), *self.dense)
-        attended = attention.LayerNorm(context.add_(tokens))
-        name, activation = attention.config.hidden_act, self.layer.activation
-        expanded = kernels.activated(attended, *self.ffn, name, activation)
+        attended = layer.attention.LayerNorm(context.add_(tokens))
+        expanded = kernels.activated(attended, *self.ffn, layer.activation)
         contracted = linear(expanded, *self.ffn_output)
-        return self.layer.full_layer_layer_norm(contracted.add_(attended))
+        return layer.full_layer_layer_norm(contracted.add_(attended))
 
 
-# Groups whose weights were ordered, what these were, and the blocks.
-_frozen: WeakKeyDictionary[nn.Module, tuple[Any, list[Block]]] = WeakKeyDictionary()
+# Groups to order the weights of. Then what they were, and the blocks; the weights are
+# held, so that nothing else can come to stand at their addresses.
+_frozen: WeakKeyDictionary[nn.Module, tuple[Any, list[Tensor], list[Block]]] = (
+    WeakKeyDictionary()
+)
 
 
 def freeze(model: nn.Module) -> None:
     """Keep a second copy of the shared layers, in the order that is read fastest.
 
     Weights that change later by what PyTorch counts, an optimizer or `load_state_dict`,
-    are ordered anew; those changed behind its back, through `.data`, are not seen.
+    are ordered anew; those changed behind its back, through `.data`, NumPy or another
+    process, are not seen.
     """
     for group in model.modules():
         if hasattr(group, "albert_layers"):
-            _frozen[group] = (None, [])
+            _frozen.setdefault(group, (None, [], []))
 
 
-def suits(
+def can_run(
     group: nn.Module, hidden: Tensor, head_mask: Any, output_attentions: bool
 ) -> bool:
     """Whether `run` gives what the group's own modules give."""
@@ -80,25 +101,34 @@ def suits(
         kernels.can_read(hidden)
         and hidden.device.type == "cpu"
         and not torch.is_grad_enabled()
-        and not group.training
         and head_mask is None
         and not output_attentions
         and hidden.numel() > 0
         and fast.allowed()
         and not torch.is_autocast_enabled("cpu")
-        and all(map(_is_plain, group.modules()))
+        and not any(getattr(torch_module, name) for name in _EVERYWHERE)
+        and all(_is_plain(path, x) for path, x in group.named_modules())
+        and all(kernels.is_plain(x, hidden) for x in group.parameters())
     )
 
 
-def _is_plain(module: nn.Module) -> bool:
-    """Whether a module is ours, and nobody looks at what goes through it."""
+def _is_plain(path: str, module: nn.Module) -> bool:
+    """Whether a module is what `Block` takes it for, and nobody looks into it."""
+    name = path.rpartition(".")[2]
+    if "activation" in path.split("."):
+        return True  # which is called as it is
+    kind = f"{type(module).__module__}.{type(module).__qualname__}"
+    config = getattr(module, "config", None)
     return (
-        type(module).__module__.startswith(("albert_torch.", "torch.nn.modules."))
-        and not any(getattr(module, name) for name in HOOKS)
-        and "forward" not in vars(module)
-        and not getattr(getattr(module, "config", None), "is_relative", False)
-        and getattr(getattr(module, "config", None), "attn_implementation", "")
-        != "eager"
+        kind in _PARTS.get(name, _CONTAINERS)
+        and not module.training
+        and not any(getattr(module, hooks) for hooks in _HOOKS)
+        and not any(
+            callable(x) and hasattr(type(module), k) for k, x in vars(module).items()
+        )
+        and (name not in _PARTS or getattr(module, "bias", 0) is not None)
+        and not getattr(config, "is_relative", False)
+        and getattr(config, "attn_implementation", None) != "eager"
     )
 
 
@@ -123,7 +153,7 @@ def run(
     Returns:
         The last output, and all outputs.
     """
-    blocks = _blocks(group)
+    blocks = _blocks(group, hidden)
     width = blocks[0].layer.attention.config.head_size
     texts = bias if isinstance(bias, Unpadded) else None
     if texts is None:
@@ -147,17 +177,17 @@ def run(
     return (states[-1] if states else whole()), states
 
 
-def _blocks(group: nn.Module) -> list[Block]:
-    if group not in _frozen:
-        return list(_made(group, lambda weight: weight, False))
+def _blocks(group: nn.Module, hidden: Tensor) -> list[Block]:
     weights = list(group.parameters())
-    if any(weight.is_inference() for weight in weights):
-        return list(_made(group, lambda weight: weight, False))  # changes unseen
+    orders = kernels.suits(hidden, torch.float32, torch.bfloat16)
+    # Changes of tensors made in inference mode are not counted.
+    if group not in _frozen or not orders or any(x.is_inference() for x in weights):
+        return list(_made(group, lambda weight: weight, False))
     key = [(x.data_ptr(), x._version, x.dtype) for x in weights]
-    known, blocks = _frozen[group]
+    known, _, blocks = _frozen[group]
     if known != key:
         blocks = list(_made(group, kernels.ordered, True))
-        _frozen[group] = (key, blocks)
+        _frozen[group] = (key, [x.detach() for x in weights], blocks)
     return blocks
 
 
@@ -170,9 +200,8 @@ def _made(
         three = (attention.query, attention.key, attention.value)
         pairs = [(x.weight, x.bias) for x in three]
         if fuse:
-            pairs = [
-                tuple(torch.cat(parts).detach() for parts in zip(*pairs, strict=True))
-            ]
+            joined = zip(*pairs, strict=True)
+            pairs = [tuple(torch.cat(parts).detach() for parts in joined)]
         rest = (attention.dense, layer.ffn, layer.ffn_output)
         projections = tuple((order(weight), bias) for weight, bias in pairs)
         yield Block(layer, projections, *((order(x.weight), x.bias) for x in rest))

@@ -18,12 +18,18 @@ from torch.nn import Parameter, functional
 from albert_core import fast
 
 _PLAIN = (Tensor, Parameter)
+
+
+def gelu_new(x: Tensor) -> Tensor:
+    """The tanh form of gelu, as Google computes it."""
+    return functional.gelu(x, approximate="tanh")
+
+
 # Activations that oneDNN computes at the end of a product.
-_ENDS = {
-    "gelu": ("gelu", "none"),
-    "gelu_new": ("gelu", "tanh"),
-    "gelu_pytorch_tanh": ("gelu", "tanh"),
-    "relu": ("relu", ""),
+_ENDS: dict[Any, tuple[str, str]] = {
+    functional.gelu: ("gelu", "none"),
+    gelu_new: ("gelu", "tanh"),
+    functional.relu: ("relu", ""),
 }
 
 
@@ -32,8 +38,7 @@ def can_read(x: Tensor) -> bool:
     traced = torch.jit.is_tracing()  # pyright: ignore
     if torch.compiler.is_compiling() or traced or x.is_meta:
         return False
-    mapped = torch._C._functorch.is_functorch_wrapped_tensor  # pyright: ignore
-    return not mapped(x)  # by torch.vmap
+    return not torch._C._are_functorch_transforms_active()  # pyright: ignore
 
 
 @cache
@@ -60,19 +65,23 @@ def suits(x: Tensor, *dtypes: torch.dtype) -> bool:
     )
 
 
+def is_plain(weight: Tensor | None, x: Tensor) -> bool:
+    """Whether a weight is nothing but numbers, of the type and at the place of x."""
+    return weight is None or (
+        type(weight) in _PLAIN and weight.dtype == x.dtype and weight.device == x.device
+    )
+
+
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """A dense layer: x [..., in], a weight [out, in] that `ordered` may have made."""
-    if not (can_read(x) and can_read(weight)):  # torch.func wraps either
+    if not can_read(x):
         return functional.linear(x, weight, bias)
     if weight.is_mkldnn:
         return _dense(x, weight, bias)
-    kinds = {x.dtype, weight.dtype} | (set() if bias is None else {bias.dtype})
     if (
-        len(kinds) > 1
-        or x.numel() == 0
-        or weight.device != x.device
-        or type(weight) not in _PLAIN
+        x.numel() == 0
         or x.shape[-1] != weight.shape[1]
+        or not (is_plain(weight, x) and is_plain(bias, x))
         or not suits(x, torch.float32)
     ):
         return functional.linear(x, weight, bias)
@@ -82,31 +91,28 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return found.view(*x.shape[:-1], weight.shape[0])  # pyright: ignore
 
 
+def activated(
+    x: Tensor, weight: Tensor, bias: Tensor, activation: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """The activation of `linear`, in one pass where there is one.
+
+    Without gradients, and for weights that `is_plain` or `ordered` has made.
+    """
+    if activation in _ENDS and suits(x, torch.float32, torch.bfloat16):
+        return _dense(x, weight, bias, _ENDS[activation])
+    return activation(linear(x, weight, bias))
+
+
+def ordered(weight: Tensor) -> Tensor:
+    """A copy of a weight in the order that oneDNN reads fastest."""
+    return torch.ops.mkldnn._reorder_linear_weight(weight.detach())
+
+
 def _dense(
     x: Tensor, weight: Tensor, bias: Tensor | None, end: tuple[str, str] = ("none", "")
 ) -> Tensor:
     name, algorithm = end
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, name, [], algorithm)
-
-
-def activated(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    name: object,
-    activation: Callable[[Tensor], Tensor],
-) -> Tensor:
-    """The activation of `linear`, without gradients, in one pass where there is one."""
-    if name in _ENDS and can_read(weight) and suits(x, torch.float32, torch.bfloat16):
-        return _dense(x, weight, bias, _ENDS[name])  # pyright: ignore
-    return activation(linear(x, weight, bias))
-
-
-def ordered(weight: Tensor) -> Tensor:
-    """A copy of a weight in the order that oneDNN reads fastest, or the weight."""
-    if suits(weight, torch.float32, torch.bfloat16):
-        return torch.ops.mkldnn._reorder_linear_weight(weight.detach())
-    return weight
 
 
 class _Product(torch.autograd.Function):

@@ -9,12 +9,12 @@ from torch import Tensor, einsum, exp, nn, tanh
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from albert_core import inputs
+from albert_core import inputs, packing
 from albert_core.config import AlbertConfig
 from albert_core.losses import IGNORED, MASKED
 from albert_core.packing import Packed
 from albert_torch import fused, kernels
-from albert_torch.kernels import can_read
+from albert_torch.kernels import can_read, gelu_new
 from albert_torch.packing import Unpadded
 from albert_torch.pretrained import is_filled_later
 
@@ -75,11 +75,6 @@ def each(modules: nn.ModuleList) -> Iterable[Any]:
 def table_of(embedding: nn.Embedding) -> Tensor:
     """The weights of an embedding, [rows, width]."""
     return embedding.weight
-
-
-def gelu_new(x: Tensor) -> Tensor:
-    """The tanh form of gelu, as Google computes it."""
-    return functional.gelu(x, approximate="tanh")
 
 
 def quick_gelu(x: Tensor) -> Tensor:
@@ -172,8 +167,11 @@ def mask_to_bias(
     if mask is None:
         return None
     if isinstance(mask, Packed):
-        texts = Unpadded(mask, embedded.device)
-        return None if len(texts.places) == texts.mask.numel() else texts
+        packing.check(mask, embedded.shape[:2])
+        if can_read(embedded):
+            texts = Unpadded(mask, embedded.device)
+            return None if len(texts.places) == texts.mask.numel() else texts
+        mask = torch.as_tensor(mask.mask, device=embedded.device)
     if can_read(mask) and bool((mask == 1).all()):
         return None
     dtype = torch.promote_types(embedded.dtype, torch.float32)
@@ -302,7 +300,7 @@ def repeat(
     Returns:
         The last output, all outputs, all probabilities.
     """
-    if fused.suits(group, hidden, head_mask, output_attentions):
+    if fused.can_run(group, hidden, head_mask, output_attentions):
         parts = (group, times, hidden, bias, _attend_fused, output_hidden_states)
         return *fused.run(*parts), ()
     if isinstance(bias, Unpadded):

@@ -18,6 +18,7 @@ from albert_zoo.commands.parity import parity
 from albert_zoo.commands.pretrain import pretrain
 from albert_zoo.commands.run import run
 from albert_zoo.commands.tokenize import tokenize
+from albert_zoo.commands.warm_up import warm_up
 from albert_zoo.console import BAD_INPUT, ENVIRONMENT, MISSING, OK, printable
 
 
@@ -45,6 +46,7 @@ for command in (
     pretrain,
     run,
     tokenize,
+    warm_up,
 ):
     cli.add_command(command)
 

@@ -83,7 +83,7 @@ def run(
         --output out.jsonl --resume
     """  # noqa: D301  (click reads the backspace)
     import albert_zoo
-    from albert_zoo import models
+    from albert_zoo import models, programs
     from albert_zoo.pipelines import PIPELINES, pipeline, records
     from albert_zoo.pipelines.writing import Output
     from conversion.checkpoint import resolved
@@ -101,6 +101,7 @@ def run(
         raise click.UsageError("--column is for --format jsonl and csv.")
     options = task_options.chosen(task, PIPELINES[task].Options, given)
     framework = models.framework_named(framework)
+    programs.keep()
     settings = {
         "version": albert_zoo.__version__,
         "task": task,

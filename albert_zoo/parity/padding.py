@@ -38,6 +38,9 @@ def at_tokens(found: Arrays, expected: Arrays, inputs: Arrays) -> dict[str, Any]
     for name, array in found.items():
         of_tokens = name in OF_TOKENS or (array.ndim == 3 and mask.ndim == 2)
         known = mask != 0 if of_tokens else mask[..., 0] != 0
+        if array.shape != expected[name].shape:
+            settled[name] = array  # which will be judged
+            continue
         known = known.reshape(known.shape + (1,) * (array.ndim - known.ndim))
         settled[name] = np.where(known, array, expected[name])
     return settled

@@ -12,6 +12,7 @@ from albert_core import fast
 from albert_core.errors import AlbertError, InputError, shown
 from albert_zoo.pipelines.batching import (
     PER_TOKEN,
+    Batch,
     batches,
     packed_batches,
     stack,
@@ -238,18 +239,21 @@ class Pipeline:
     def _remedy(self) -> str:
         return "Give truncation=True, or a shorter text."
 
+    def batches_of(self, lengths: Sequence[int]) -> Iterator[Batch]:
+        """Which rows run together, by their lengths."""
+        tokens = self.batch_tokens or self.predictor.batch_tokens
+        most = self.config.max_position_embeddings
+        if self.predictor.compiles and fast.allowed():
+            return packed_batches(lengths, tokens, most)
+        return batches(lengths, tokens, most, self.predictor.compiles)
+
     def _predict(self, rows: Sequence[Any], options: Any) -> list[Any]:
         """What `reduce` makes of the outputs of each row, in order."""
         few = self.predictor.compiles
         lengths = [len(row["input_ids"]) for row in rows]
-        most = self.config.max_position_embeddings
         padding = self.tokenizer.pad_token_id or 0
         done: list[Any] = [None] * len(rows)
-        tokens = self.batch_tokens or self.predictor.batch_tokens
-        found = batches(lengths, tokens, most, few)
-        if few and fast.allowed():
-            found = packed_batches(lengths, tokens, most)
-        for batch in found:
+        for batch in self.batches_of(lengths):
             together = [rows[row] for row in batch.rows]
             arrays = stack(together, batch, padding, few)
             # A tokenizer that was told to pad has made padding part of the text.

@@ -37,9 +37,8 @@ class Worker:
         self, work: str, side: str, python: str, folder: Path, dtype: str, threads: int
     ) -> None:
         command = [python, WORKER, work, side, folder, dtype, threads]
-        # Idle threads must not take the processor from the side whose turn it is.
-        quiet = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "passive"}
-        quiet |= {"TF_CPP_MIN_LOG_LEVEL": "3", "HF_HUB_OFFLINE": "1"}
+        quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "HF_HUB_OFFLINE": "1"}
+        quiet["OMP_NUM_THREADS"] = str(threads)
         self.said = tempfile.TemporaryFile("w+")  # noqa: SIM115  (as long as it)
         self.process = subprocess.Popen(
             list(map(str, command)),

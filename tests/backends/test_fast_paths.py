@@ -65,14 +65,17 @@ def test_texts_without_padding_have_the_same_numbers(framework, odd, tmp_path):
         Reference(config, weights(config))(input_ids=ids, attention_mask=mask),
         np.asarray,
     )
-    found = model(input_ids=ids, attention_mask=pack(mask), output_hidden_states=True)
+    given = {"input_ids": ids, "attention_mask": pack(mask)}
+    found = model(**given, output_hidden_states=True, output_attentions=False)
     for name in found:
         if name.startswith(("last_hidden", "hidden")):
             assert off(found[name], wanted[name], mask) <= STRUCTURE, name
+    if framework != "torch" or odd != "relative":
+        assert not found["last_hidden_state"][mask == 0].any()  # it was the fast path
     first = mask[:, 0]
     assert off(found["pooler_output"], wanted["pooler_output"], first) <= STRUCTURE
     # Where probabilities are asked for, nothing is left out.
-    found = model(input_ids=ids, attention_mask=pack(mask), output_attentions=True)
+    found = model(**given, output_attentions=True)
     name = "attentions.1"
     assert off(found[name], wanted[name], np.ones(len(ids))) <= STRUCTURE
 
@@ -86,6 +89,7 @@ def test_predictors_leave_padding_out_of_every_head(framework, head, tmp_path):
     model = class_of(framework, head).from_pretrained(path)
     predictor = getattr(predictors, f"{framework}_predictor")(model)
     ids, mask = ragged(8)
+    mask = -np.sort(-mask)  # at the ends: holes take as much room as tokens
     mask[3, :2] = 1
     inputs = {"input_ids": ids, "attention_mask": mask}
     if head == "ForMultipleChoice":
@@ -193,16 +197,65 @@ def _parametrize(layer):
     parametrize.register_parametrization(layer.ffn, "weight", Doubled())
 
 
-@pytest.mark.parametrize("change", [_hook, _exchange, _replace, _parametrize])
+def _hook_everywhere(layer):
+    from torch.nn.modules.module import register_module_forward_hook
+
+    return register_module_forward_hook(
+        lambda module, _, found: found + 1 if module is layer.ffn else found
+    )
+
+
+def _adapt(layer):
+    from torch import nn
+
+    layer.dropout = nn.Sequential(layer.dropout, nn.Tanh())
+
+
+def _wrap(layer):
+    from torch import nn
+
+    layer.ffn = nn.Sequential(layer.ffn, nn.Tanh())
+
+
+def _activate(layer):
+    import torch
+
+    layer.activation = torch.relu
+
+
+def _lose_a_bias(layer):
+    layer.attention.value.bias = None
+
+
+def _feed(layer):
+    layer.feed_forward = lambda attended: attended * 2
+
+
+def _drop(layer):
+    layer.dropout.p = 1.0
+    layer.dropout.train()
+
+
+CHANGES = [_hook, _exchange, _replace, _parametrize, _hook_everywhere, _adapt, _wrap]
+CHANGES += [_activate, _lose_a_bias, _feed, _drop]
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_what_is_put_into_a_layer_is_not_passed_over(model, change):
     import torch
 
+    from albert_torch import fused
+
     one, ids = model
+    fused.freeze(one)
     before = hidden(one, ids)
-    change(one.encoder.albert_layer_groups[0].albert_layers[0])
+    handle = change(one.encoder.albert_layer_groups[0].albert_layers[0])
     with fast_paths(False):
         wanted = hidden(one, ids)
-    assert torch.allclose(hidden(one, ids), wanted, atol=1e-5)
+    found = hidden(one, ids)
+    if handle is not None:
+        handle.remove()
+    assert torch.allclose(found, wanted, atol=1e-5)
     assert not torch.allclose(before, wanted, atol=1e-3)
 
 
@@ -248,5 +301,7 @@ def test_products_step_aside():
         linear(x[:, :5], weight)
     jacobian = torch.func.jacrev(lambda w: linear(x, w))(weight)
     assert jacobian.shape == (4, 3, 3, 7)
+    assert torch.func.jacrev(lambda b: linear(x, weight, b))(torch.ones(3)).any()
+    assert torch.func.vmap(lambda w: linear(x, weight) @ w)(torch.ones(2, 3)).any()
     _, moved = torch.func.jvp(lambda w: linear(x, w), (weight,), (weight,))
     assert torch.allclose(moved, functional.linear(x, weight), atol=1e-5)

@@ -165,6 +165,10 @@ def test_large_weights_are_filled_by_rows(stored, monkeypatch):
         exact = build("ForMaskedLM", dtype).canonical_arrays()
         for name, array in model.canonical_arrays().items():
             assert off(array, exact[name]) == 0
+        # And are read where they stand, not copied for every product.
+        for variable in model.weights:
+            reads = [variable.value.read_value()._numpy() for _ in range(2)]
+            assert np.shares_memory(*reads), variable.path
 
 
 def test_save_pretrained_also_exports(tmp_path):

@@ -113,13 +113,18 @@ def test_pairs_and_choices_come_from_columns(call, model):
     assert call(*given, "csv", text=text)[1] == out
 
 
+def alike(result):
+    """A result, up to what its batch does to rounding."""
+    return {**result, "score": pytest.approx(result["score"], rel=1e-5)}
+
+
 def test_bad_lines_are_told_with_their_numbers(call, model):
     lines = [b"a story", b"", b"\xff\xfe", b"nul \0", b"a story"]
     given = ["run", "--model", model("text-classification")]
     code, out, err = call(*given, text=b"\n".join(lines))
     assert (code, err) == (console.CHECK_FAILED, "")
     good, empty, bytes_, nul, same = results(out)
-    assert good == same
+    assert good == alike(same)
     assert empty == {
         "line": 2,
         "error": "The text is empty. Leave it out, or put words in.",
@@ -130,7 +135,7 @@ def test_bad_lines_are_told_with_their_numbers(call, model):
     records = ['"a story"', "{", '{"other": 1}', "7", '{"text": "\\ud800"}']
     code, out, _ = call(*given, "--format", "jsonl", text="\n".join(records))
     assert code == console.CHECK_FAILED
-    assert results(out)[0] == good
+    assert results(out)[0] == alike(good)
     for each, message in zip(
         results(out)[1:],
         ["no JSON", "no 'text'. It has 'other'", "a string, not 7", "surrogate"],
@@ -201,7 +206,8 @@ def test_an_output_is_not_written_over(call, model, tmp_path):
     code, _, err = call(*given, "--resume", text="a story\n")
     assert (code, err) == (0, f"{target} is complete.\n")
     assert call(*given, "--overwrite", text="a story\na book\n")[0] == 0
-    assert target.read_bytes().startswith(first)
+    both = results(target.read_text())
+    assert [both[0], len(both)] == [alike(json.loads(first)), 2]
     assert [file.name for file in tmp_path.iterdir()] == ["out.jsonl"]
     code, _, err = call(*given, "--input", target, "--overwrite")
     assert (code, "written over" in err) == (console.USAGE, True)

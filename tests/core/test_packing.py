@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from albert_core.errors import InputError
 from albert_core.fast import VARIABLE, allowed, fast_paths
-from albert_core.packing import few, pack
+from albert_core.packing import Packed, check, few, pack
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -28,7 +29,8 @@ def test_every_token_has_one_place_and_comes_back(seed):
     for text in range(1, texts + 1):
         own, places = np.nonzero(packed.text == text)
         assert len(set(own)) <= 1
-        assert (np.diff(places) == 1).all()
+        columns = np.nonzero(mask[text - 1])[0]
+        assert np.array_equal(np.diff(places), np.diff(columns))  # holes stay
         assert np.array_equal(rows[own, places], tokens[text - 1][mask[text - 1] != 0])
 
 
@@ -48,6 +50,20 @@ def test_numbers_of_rows_are_few():
     assert sorted(set(found))[:16] == [
         *(1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32)
     ]
+
+
+def test_what_cannot_be_packed_is_refused():
+    with pytest.raises(InputError, match=r"\(3,\), but pack takes \[texts, width\]"):
+        pack([1, 1, 0])
+    assert pack(np.zeros((0, 4))).take.shape == (0, 4)
+    packed = pack(np.ones((2, 3)))
+    check(packed, (2, None), rows=True)
+    with pytest.raises(
+        InputError, match=r"batch of \(2, 3\), but this one is \(2, 4\)"
+    ):
+        check(packed, (2, 4))
+    with pytest.raises(InputError, match=r"no rows. Make it by pack\(mask\)"):
+        check(Packed(np.ones((2, 3))), (2, 3), rows=True)
 
 
 def test_what_holds_no_token_is_a_row_of_nothing():

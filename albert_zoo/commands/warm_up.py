@@ -1,0 +1,42 @@
+"""`albert-zoo warm-up`: programs of JAX, compiled before they are needed."""
+
+import time
+from typing import Any
+
+import click
+
+from albert_zoo.console import Progress
+
+
+@click.command("warm-up")
+@click.argument("model")
+@click.option("--task", help="By default what the checkpoint was made for.")
+@click.option("--tokenizer", help="Another directory or hub name for the tokenizer.")
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]))
+@click.option("--device", help="cpu, cuda, cuda:1 or tpu.")
+@click.option("--batch-tokens", type=click.IntRange(1), help="As of `albert-zoo run`.")
+def warm_up(model: str, batch_tokens: int | None, **given: Any) -> None:
+    """Compile what JAX needs for MODEL, and keep it for `albert-zoo run`.
+
+    PyTorch and TensorFlow have nothing to compile. Programs are kept in
+    ~/.cache/albert-zoo/jax, or where ALBERT_ZOO_CACHE says; 0 keeps none.
+
+    \b
+    Example:
+      albert-zoo warm-up albert-nano --task fill-mask
+    """  # noqa: D301  (click reads the backspace)
+    from albert_zoo import programs
+    from albert_zoo.pipelines import pipeline
+
+    programs.keep()
+    start = time.perf_counter()
+    options = {name: value for name, value in given.items() if name != "task"}
+    ready = pipeline(
+        given["task"], model, framework="flax", batch_tokens=batch_tokens, **options
+    )
+    with Progress(None) as step:
+        count = programs.warm_up(ready, step)
+    place = programs.folder()
+    kept = "nowhere" if place is None else place
+    seconds = time.perf_counter() - start
+    click.echo(f"{count} shapes in {seconds:.0f} s; kept in {kept}")
