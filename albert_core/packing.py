@@ -56,6 +56,29 @@ def check(packed: Packed, shape: Sequence[int | None], rows: bool = False) -> No
         raise InputError("This Packed has no rows. Make it by pack(mask).")
 
 
+def fit(sizes: Sequence[int] | NDArray[Any], width: int) -> NDArray[np.int64]:
+    """Where texts begin in rows that stand behind one another.
+
+    The longest is the first, and each goes into the row that it fills best.
+
+    Args:
+        sizes: Tokens of each text, at most the width.
+        width: Of a row.
+    """
+    sizes = np.asarray(sizes)
+    free: list[tuple[int, int]] = []  # room of a row, and its number
+    places = np.zeros(len(sizes), np.int64)
+    rows = 0
+    for text in np.argsort(-sizes, kind="stable"):
+        size = int(sizes[text])
+        at = bisect_left(free, (size, -1))
+        room, row = free.pop(at) if at < len(free) else (width, rows)
+        rows = max(rows, row + 1)
+        places[text] = (row + 1) * width - room
+        insort(free, (room - size, row))
+    return places
+
+
 def few(number: int) -> int:
     """The next of 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, ..."""
     step = 1 << max(0, (number - 1).bit_length() - 3)
@@ -84,20 +107,13 @@ def pack(given: ArrayLike, few_shapes: bool = False) -> Packed:
         )
     width = mask.shape[1]
     # Holes stay, so that distances do.
-    first: NDArray[Any] = mask.argmax(1)
+    first: Any = mask.argmax(1)
     sizes = np.where(mask.any(1), width - mask[:, ::-1].argmax(1) - first, 0)
-    free: list[tuple[int, int]] = []  # room of a row, and its number
-    places = np.zeros(len(mask), np.int64)
-    rows = 0
-    for text in np.argsort(-sizes, kind="stable"):
-        size = int(sizes[text])
-        at = bisect_left(free, (size, -1))
-        room, row = free.pop(at) if at < len(free) else (width, rows)
-        rows = max(rows, row + 1)
-        places[text] = (row + 1) * width - room
-        insort(free, (room - size, row))
+    places = fit(sizes, width)
+    used = places[sizes > 0]
+    rows = int(used.max(initial=-1)) // max(1, width) + 1
     rows = few(rows) if few_shapes else max(rows, min(1, len(mask)))
-    stands: NDArray[Any] = (places - first)[:, None] + np.arange(width)
+    stands: Any = (places - first)[:, None] + np.arange(width)
     back = np.where(mask, stands, 0)
     take, owner = (np.zeros(rows * width, np.int32) for _ in range(2))
     take[back[mask]] = np.flatnonzero(mask)

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from albert_core.packing import fit
+
 Item = TypeVar("Item")
 Row = Mapping[str, Sequence[int]]
 
@@ -108,23 +110,32 @@ def packed_batches(
         tokens: About the most that a batch holds, without padding.
         longest: The most tokens that the model takes.
     """
-    order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
-    start = 0
-    while start < len(order):
-        shape = bucket(lengths[order[start]], longest)
-        # Texts share rows with less waste if these are much longer than they.
-        wide = max(shape, min(ROOM * shape, PACKED, longest))
+    shapes = [bucket(length, longest) for length in lengths]
+    # Rows that are much longer than texts are filled with less waste.
+    short = [shape for shape in shapes if shape <= PACKED]
+    usual = min(ROOM * max(short, default=0), PACKED, longest)
+    for width in sorted({max(shape, usual) for shape in shapes}, reverse=True):
+        texts = [i for i, shape in enumerate(shapes) if max(shape, usual) == width]
+        row_of = fit([lengths[i] for i in texts], width) // width
         rows: list[int] = []
-        total = 0
-        for row in order[start:]:
-            total += lengths[row]
-            places = wide * power_of_two(len(rows) + 1)
-            if rows and (total > tokens or places > ROOM * max(tokens, wide)):
-                break
-            rows.append(row)
-        alone = sum(lengths[row] for row in rows) <= shape
-        yield Batch(rows, power_of_two(len(rows)), shape if alone else wide)
-        start += len(rows)
+        last = first = 0
+        for place in np.argsort(row_of, kind="stable"):
+            row = int(row_of[place])
+            many = power_of_two(len(rows) + 1) * width > ROOM * max(tokens, width)
+            full = row - first >= max(1, tokens // width)
+            if rows and (full or (many and row != last)):
+                yield _shared(rows, width, lengths, longest)
+                rows, first = [], row
+            rows.append(texts[place])
+            last = row
+        yield _shared(rows, width, lengths, longest)
+
+
+def _shared(rows: list[int], width: int, lengths: Sequence[int], longest: int) -> Batch:
+    """A batch of texts that share rows; a single row is as short as it can be."""
+    total = sum(lengths[row] for row in rows)
+    alone = bucket(max(lengths[row] for row in rows), longest)
+    return Batch(rows, power_of_two(len(rows)), alone if total <= alone else width)
 
 
 def stack(

@@ -140,7 +140,7 @@ def machine(threads: int, size: str) -> dict[str, Any]:
         "threads": threads,
         "cores": os.cpu_count(),
         "processor": cpu,
-        "system": platform.platform(terse=True),
+        "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "versions": {name: version(name) for name in names},
         "peers": {name: list(packages) for name, packages in PEERS.items()},

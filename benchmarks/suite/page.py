@@ -105,8 +105,8 @@ def _forward(results: dict[str, Any]) -> Iterator[str]:
 
 Arrays in, last hidden states out. Ours is what the pipelines run,
 `albert_zoo.predictors`, with its [fast paths](fast-paths.md). The ragged batch has
-texts of different lengths; the peers compute its padding. The ratio is the best peer's
-time over ours."""
+texts of different lengths; the peers compute its padding. A turn is one call, of 1 x 32
+ten. The ratio is the best peer's time over ours."""
     for (group, dtype), heading in HEADINGS.items():
         table = _forward_table(results, group, dtype)
         if table:

@@ -51,8 +51,8 @@ class Worker:
         self.peak = 0
         self.loading = self._answer()
 
-    def run(self, **command: str) -> float:
-        """Seconds of one run."""
+    def run(self, **command: str | int) -> float:
+        """Seconds of one run, the mean of as many as "times" says."""
         assert self.process.stdin
         self.process.stdin.write(json.dumps(command) + "\n")
         self.process.stdin.flush()
@@ -97,9 +97,13 @@ def workers(
 
 
 def in_turns(
-    sides: Mapping[str, Worker], inputs: Mapping[str, Any], place: Path, rounds: int
+    sides: Mapping[str, Worker],
+    inputs: Mapping[str, Any],
+    place: Path,
+    rounds: int,
+    times: int = 1,
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    """Run the same on all sides: a first call each, then in turns.
+    """Run the same on all sides: a first call each, then in turns of some calls.
 
     Returns:
         What was measured by side, and the outputs of the first call.
@@ -115,7 +119,7 @@ def in_turns(
         outputs[name] = np.load(path)
     for _ in range(rounds):
         for name, side in sides.items():
-            rows[name]["seconds"].append(side.run())
+            rows[name]["seconds"].append(side.run(times=times))
     for name, row in rows.items():
         row["median"] = statistics.median(row["seconds"])
         row["peak"] = sides[name].peak

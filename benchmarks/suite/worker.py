@@ -40,9 +40,11 @@ def main():
         if "inputs" in command:
             with np.load(command["inputs"], allow_pickle=False) as arrays:
                 given = dict(arrays)
+        times = command.get("times", 1)
         start = time.perf_counter()
-        found = run(given)
-        seconds = time.perf_counter() - start
+        for _ in range(times):
+            found = run(given)
+        seconds = (time.perf_counter() - start) / times
         if "outputs" in command:
             np.save(command["outputs"], found)
         answer(seconds=seconds)

@@ -1,5 +1,6 @@
 """The commands of the training guides do what the pages say, on small files."""
 
+import json
 import random
 import re
 import shlex
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 
 from albert_core.data.tasks import find, names
 from albert_zoo.cli import cli
+from benchmarks import finetuning
 
 GUIDES = Path(__file__).parents[2] / "docs" / "training"
 BASH = re.compile(r"^```bash\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -60,6 +62,12 @@ def test_the_table_of_tasks_is_whole():
         metric = metrics.get(first[1], first[1])  # "as `ner`" takes that of ner
         metrics |= dict.fromkeys(re.findall(r"`(.+?)`", tasks), metric)
     assert metrics == {name: find(name).metric for name in names()}
+
+
+def test_the_table_of_fine_tuning_is_what_was_measured():
+    results = Path(__file__).parents[2] / "benchmarks/results/finetuning.jsonl"
+    rows = [json.loads(line) for line in results.read_text().splitlines()]
+    assert finetuning.table(rows) in (GUIDES / "nano.md").read_text("utf-8")
 
 
 @pytest.mark.slow
