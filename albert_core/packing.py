@@ -107,14 +107,15 @@ def pack(given: ArrayLike, few_shapes: bool = False) -> Packed:
         )
     width = mask.shape[1]
     # Holes stay, so that distances do.
-    first: Any = mask.argmax(1)
+    first = np.argmax(mask, axis=1)
     sizes = np.where(mask.any(1), width - mask[:, ::-1].argmax(1) - first, 0)
     places = fit(sizes, width)
     used = places[sizes > 0]
     rows = int(used.max(initial=-1)) // max(1, width) + 1
     rows = few(rows) if few_shapes else max(rows, min(1, len(mask)))
-    stands: Any = (places - first)[:, None] + np.arange(width)
-    back = np.where(mask, stands, 0)
+    back = np.tile(np.arange(width), (len(mask), 1))
+    back += (places - first)[:, None]
+    back *= mask
     take, owner = (np.zeros(rows * width, np.int32) for _ in range(2))
     take[back[mask]] = np.flatnonzero(mask)
     owner[back[mask]] = np.nonzero(mask)[0] + 1
