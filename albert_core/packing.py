@@ -113,7 +113,7 @@ def pack(given: ArrayLike, few_shapes: bool = False) -> Packed:
     used = places[sizes > 0]
     rows = int(used.max(initial=-1)) // max(1, width) + 1
     rows = few(rows) if few_shapes else max(rows, min(1, len(mask)))
-    back = np.tile(np.arange(width), (len(mask), 1))
+    back = np.tile(np.arange(width, dtype=np.int64), (len(mask), 1))
     back += (places - first)[:, None]
     back *= mask
     take, owner = (np.zeros(rows * width, np.int32) for _ in range(2))
