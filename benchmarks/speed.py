@@ -1,15 +1,12 @@
-"""What `albert-zoo bench` does not measure: beside other code, and fresh processes.
+"""What neither `albert-zoo bench` nor `benchmarks.suite` measures.
 
-    python -m benchmarks.speed torch      ours and transformers', forward and training
     python -m benchmarks.speed flax       the scan over the shared layer, and a loop
     python -m benchmarks.speed load       memory of from_pretrained
-    python -m benchmarks.speed start      what `import albert_zoo` costs
 
 Both sides of a ratio run in turns in one process, so that what else the machine does
 meets both. Medians are printed; figures of the last run stand in docs/benchmarks.md.
 """
 
-import resource
 import statistics
 import subprocess
 import sys
@@ -82,44 +79,6 @@ def sample(directory: Path, head: str = "ForMaskedLM") -> Path:
 @click.group()
 def cli() -> None:
     """Measure speed and memory on the base size."""
-
-
-@cli.command("torch")
-@click.option("--rows", default=8, show_default=True)
-@click.option("--length", default=128, show_default=True)
-@click.option("--rounds", default=7, show_default=True)
-def torch_speed(rows: int, length: int, rounds: int) -> None:
-    """Compare ours with transformers, both with sdpa, on the same weights."""
-    import torch
-    import transformers
-
-    from albert_torch import AlbertForMaskedLM
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = sample(Path(folder) / "base")
-        ours = AlbertForMaskedLM.from_pretrained(path)
-        theirs = transformers.AlbertForMaskedLM.from_pretrained(
-            path, attn_implementation="sdpa", dtype=torch.float32
-        )
-    arrays = batch(ours.config, rows, length)
-    inputs = {name: torch.from_numpy(x) for name, x in arrays.items()}
-
-    def forward(model: torch.nn.Module) -> torch.Tensor:
-        with torch.no_grad():
-            return model(**inputs).logits
-
-    def train(model: torch.nn.Module) -> None:
-        model.zero_grad()
-        model(**inputs, labels=inputs["input_ids"]).loss.backward()
-
-    difference = (forward(ours) - forward(theirs)).abs().max()
-    click.echo(f"batch {rows} x {length}, largest difference {difference:.1e}")
-    models = {"albert-zoo": ours, "transformers": theirs}
-    for title, run in {"forward": forward, "training step": train}.items():
-        for model in models.values():
-            model.train(run is train)
-        sides = {name: lambda m=m, run=run: run(m) for name, m in models.items()}
-        tell(title, in_turns(sides, rounds))
 
 
 def unrolled(group, times, hidden, bias, head_mask, attentions, states, recompute):
@@ -224,28 +183,6 @@ def load(megabytes: int) -> None:
                 f"{name}: peak {peak:.0f} MiB = weights + "
                 f"{share:.2f} x the largest array"
             )
-
-
-@cli.command("start")
-@click.option("--rounds", default=9, show_default=True)
-def start(rounds: int) -> None:
-    """Measure imports in fresh processes, less the start of Python itself."""
-
-    def python(statement: str) -> object:
-        return subprocess.run([sys.executable, "-c", statement], check=True)
-
-    sides = {
-        "import albert_zoo": lambda: python("import albert_zoo"),
-        "python": lambda: python("pass"),
-    }
-    times = in_turns(sides, rounds)
-    ours, bare = (statistics.median(values) for values in times.values())
-    click.echo(f"import albert_zoo: {1000 * (ours - bare):.0f} ms")
-    sides["import albert_zoo"] = lambda: python("import albert_zoo.cli")
-    ours, bare = (statistics.median(v) for v in in_turns(sides, rounds).values())
-    click.echo(f"import albert_zoo.cli: {1000 * (ours - bare):.0f} ms")
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    click.echo(f"largest child: {usage.ru_maxrss / 1024:.0f} MiB")
 
 
 if __name__ == "__main__":
