@@ -20,15 +20,9 @@ from albert_core import fast
 _PLAIN = (Tensor, Parameter)
 
 
-def gelu_new(x: Tensor) -> Tensor:
-    """The tanh form of gelu, as Google computes it."""
-    return functional.gelu(x, approximate="tanh")
-
-
-# Activations that oneDNN computes at the end of a product.
-_ENDS: dict[Any, tuple[str, str]] = {
+# Activations that oneDNN computes at the end of a product; `ops` knows another.
+ENDS: dict[Any, tuple[str, str]] = {
     functional.gelu: ("gelu", "none"),
-    gelu_new: ("gelu", "tanh"),
     functional.relu: ("relu", ""),
 }
 
@@ -98,8 +92,8 @@ def activated(
 
     Without gradients, and for weights that `is_plain` or `ordered` has made.
     """
-    if activation in _ENDS and suits(x, torch.float32, torch.bfloat16):
-        return _dense(x, weight, bias, _ENDS[activation])
+    if activation in ENDS and suits(x, torch.float32, torch.bfloat16):
+        return _dense(x, weight, bias, ENDS[activation])
     return activation(linear(x, weight, bias))
 
 

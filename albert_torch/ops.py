@@ -14,7 +14,7 @@ from albert_core.config import AlbertConfig
 from albert_core.losses import IGNORED, MASKED
 from albert_core.packing import Packed
 from albert_torch import fused, kernels
-from albert_torch.kernels import can_read, gelu_new
+from albert_torch.kernels import can_read
 from albert_torch.packing import Unpadded
 from albert_torch.pretrained import is_filled_later
 
@@ -75,6 +75,14 @@ def each(modules: nn.ModuleList) -> Iterable[Any]:
 def table_of(embedding: nn.Embedding) -> Tensor:
     """The weights of an embedding, [rows, width]."""
     return embedding.weight
+
+
+def gelu_new(x: Tensor) -> Tensor:
+    """The tanh form of gelu, as Google computes it."""
+    return functional.gelu(x, approximate="tanh")
+
+
+kernels.ENDS[gelu_new] = ("gelu", "tanh")
 
 
 def quick_gelu(x: Tensor) -> Tensor:

@@ -130,6 +130,7 @@ class Levels:
             expected = self.case.answer.outputs[batch]
             found = self.probe.packed(inputs)
             found = {k: x for k, x in found.items() if k in expected and k != "loss"}
+            found = settle(found, expected)
             for name, array in at_tokens(found, expected, inputs).items():
                 pairs.setdefault(name, []).append((array, expected[name]))
         for name, both in pairs.items():

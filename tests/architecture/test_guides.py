@@ -65,7 +65,7 @@ def test_the_table_of_tasks_is_whole():
 
 
 def test_the_table_of_fine_tuning_is_what_was_measured():
-    results = Path(__file__).parents[2] / "benchmarks/results/finetuning.jsonl"
+    results = Path(__file__).parents[2] / "benchmarks/measured/finetuning.jsonl"
     rows = [json.loads(line) for line in results.read_text().splitlines()]
     assert finetuning.table(rows) in (GUIDES / "nano.md").read_text("utf-8")
 
