@@ -24,7 +24,8 @@ def without_padding(inputs: Arrays) -> dict[str, Any]:
 def at_tokens(found: Arrays, expected: Arrays, inputs: Arrays) -> dict[str, Any]:
     """Outputs with the reference's numbers in place of those that mean nothing.
 
-    These are all of padding, and what is made of the first place if padding is there.
+    These are all of padding, and what is made of a place where padding is: the first
+    one, that of [CLS], or one that an answer may begin at.
 
     Args:
         found: A framework's outputs for a batch, among those of the reference.
@@ -37,10 +38,21 @@ def at_tokens(found: Arrays, expected: Arrays, inputs: Arrays) -> dict[str, Any]
     settled: dict[str, Any] = {}
     for name, array in found.items():
         of_tokens = name in OF_TOKENS or (array.ndim == 3 and mask.ndim == 2)
-        known = mask != 0 if of_tokens else mask[..., 0] != 0
+        known = mask != 0 if of_tokens else _reads_tokens(inputs)
         if array.shape != expected[name].shape:
             settled[name] = array  # which will be judged
             continue
         known = known.reshape(known.shape + (1,) * (array.ndim - known.ndim))
         settled[name] = np.where(known, array, expected[name])
     return settled
+
+
+def _reads_tokens(inputs: Arrays) -> NDArray[np.bool_]:
+    """Whether no place that heads read is padding, for each text."""
+    real = inputs["attention_mask"] != 0
+    read = real[..., 0]
+    if "cls_index" in inputs:
+        read = read & np.take_along_axis(real, inputs["cls_index"][:, None], 1)[:, 0]
+    if "p_mask" in inputs:
+        read = read & ~((inputs["p_mask"] == 0) & ~real).any(-1)
+    return read
