@@ -355,7 +355,8 @@ def attend(
         query: [batch, seq, heads, width]; key and value too.
         key: See query.
         value: See query.
-        bias: In place of the scores where it is not 0, [batch, 1, 1, seq].
+        bias: In place of the scores where it is not 0, [batch, 1, 1, seq], or of rows
+            with several texts [batch, 1, seq, seq].
         relative: Position scores, [batch, heads, seq, seq].
         head_mask: [heads], 1 to keep a head.
         dropout: For the probabilities.

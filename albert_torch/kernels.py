@@ -1,8 +1,7 @@
 """Dense layers through oneDNN, which PyTorch itself leaves to MKL in float32.
 
-On processors that MKL does not favour oneDNN takes half of the time, as
-docs/performance.md shows. The machine decides, never a measurement: runs repeat to the
-byte.
+On some processors oneDNN takes half of the time; docs/performance.md shows what it is
+worth. The machine decides, never a measurement: runs repeat to the byte.
 """
 
 import platform
