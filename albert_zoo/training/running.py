@@ -13,7 +13,7 @@ from albert_core.optimization import Schedule, moment_names
 from albert_core.training import Batch
 from albert_zoo.training.folder import RunFolder, State
 from albert_zoo.training.learners import Setup, join, learner, rank_and_size, wait
-from albert_zoo.training.logs import Log
+from albert_zoo.training.logs import Log, records
 from albert_zoo.training.loop import Figures, Loop, Plan
 from albert_zoo.training.option_fields import FREE, Options
 
@@ -91,12 +91,13 @@ def carry_out(
         state = loop.run(stream)
     best = state.best_step or state.step
     folder.finish(best, work.config)
-    if work.judge is None:
-        return state, {}
-    arrays, moments, _ = folder.load(best)
-    trained.restore(arrays, moments, state.count)
-    figures = work.judge(trained)
-    return state, {n.removeprefix("eval_"): value for n, value in figures.items()}
+    judged = [row for row in records(work.output) if row["step"] == best]
+    return state, {
+        name.removeprefix("eval_"): value
+        for row in judged
+        for name, value in row.items()
+        if name.startswith("eval_")
+    }
 
 
 def _opened(work: Work, setup: Setup, resume: bool) -> RunFolder:

@@ -247,4 +247,3 @@ PIPELINES = {
     "transformers 5, batches of 32": ("transformers5", _transformers_pipeline(32)),
 }
 WORK = {"forward": SIDES, "step": STEPS, "pipeline": PIPELINES}
-RANDOM = ("tf: keras-hub", "flax: keras-hub")
