@@ -18,10 +18,14 @@ from albert_torch import kernels
 from albert_torch.packing import Unpadded, attend_texts
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
-Pair = tuple[Tensor, Tensor]
+Pair = tuple[Any, Tensor]  # a weight, which may be `Int8`, and a bias
 
 # The classes that may stand at a name within a layer, which import this file.
-_PRODUCT = ("albert_torch.ops.Linear", "torch.nn.modules.linear.Linear")
+_PRODUCT = (
+    "albert_torch.ops.Linear",
+    "albert_torch.int8.Int8Linear",
+    "torch.nn.modules.linear.Linear",
+)
 _NORM = ("albert_torch.ops.LayerNorm", "torch.nn.modules.normalization.LayerNorm")
 _DROPOUT = ("torch.nn.modules.dropout.Dropout", "torch.nn.modules.linear.Identity")
 _PARTS = {
@@ -191,17 +195,15 @@ def _blocks(group: nn.Module, hidden: Tensor) -> list[Block]:
     return blocks
 
 
-def _made(
-    group: nn.Module, order: Callable[[Tensor], Tensor], fuse: bool
-) -> Iterator[Block]:
+def _made(group: nn.Module, order: Callable[[Any], Any], fuse: bool) -> Iterator[Block]:
     layers: Any = group.albert_layers
     for layer in layers:
         attention = layer.attention
         three = (attention.query, attention.key, attention.value)
         pairs = [(x.weight, x.bias) for x in three]
-        if fuse:
-            joined = zip(*pairs, strict=True)
-            pairs = [tuple(torch.cat(parts).detach() for parts in joined)]
+        weights, biases = zip(*pairs, strict=True)
+        if fuse and len(set(map(type, weights))) == 1:
+            pairs = [(kernels.joined(weights), torch.cat(biases).detach())]
         rest = (attention.dense, layer.ffn, layer.ffn_output)
         projections = tuple((order(weight), bias) for weight, bias in pairs)
         yield Block(layer, projections, *((order(x.weight), x.bias) for x in rest))

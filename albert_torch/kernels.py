@@ -5,7 +5,7 @@ worth. The machine decides, never a measurement: runs repeat to the byte.
 """
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -15,6 +15,8 @@ from torch.autograd import forward_ad
 from torch.nn import Parameter, functional
 
 from albert_core import fast
+from albert_torch import int8
+from albert_torch.int8 import Int8
 
 _PLAIN = (Tensor, Parameter)
 
@@ -65,8 +67,10 @@ def is_plain(weight: Tensor | None, x: Tensor) -> bool:
     )
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def linear(x: Tensor, weight: Any, bias: Tensor | None = None) -> Tensor:
     """A dense layer: x [..., in], a weight [out, in] that `ordered` may have made."""
+    if isinstance(weight, Int8):
+        return int8.product(x, weight, bias)  # pyright: ignore
     if not can_read(x):
         return functional.linear(x, weight, bias)
     if weight.is_mkldnn:
@@ -85,20 +89,31 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def activated(
-    x: Tensor, weight: Tensor, bias: Tensor, activation: Callable[[Tensor], Tensor]
+    x: Tensor, weight: Any, bias: Tensor, activation: Callable[[Tensor], Tensor]
 ) -> Tensor:
     """The activation of `linear`, in one pass where there is one.
 
     Without gradients, and for weights that `is_plain` or `ordered` has made.
     """
+    if isinstance(weight, Int8):
+        return activation(int8.product(x, weight, bias))
     if activation in ENDS and suits(x, torch.float32, torch.bfloat16):
         return _dense(x, weight, bias, ENDS[activation])
     return activation(linear(x, weight, bias))
 
 
-def ordered(weight: Tensor) -> Tensor:
+def ordered(weight: Any) -> Any:
     """A copy of a weight in the order that oneDNN reads fastest."""
+    if isinstance(weight, Int8):
+        return weight
     return torch.ops.mkldnn._reorder_linear_weight(weight.detach())
+
+
+def joined(weights: Sequence[Any]) -> Any:
+    """Several weights of one input as one."""
+    if all(isinstance(weight, Int8) for weight in weights):
+        return int8.joined(weights)
+    return torch.cat(weights).detach()  # pyright: ignore
 
 
 def _dense(

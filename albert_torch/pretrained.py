@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from albert_core import checkpoint as canonical
-from albert_core import loading, pruning, schema
+from albert_core import int8, loading, pruning, schema
 from albert_core.config import AlbertConfig
 from albert_core.errors import ConfigError, InputError
 from albert_core.fields import DTYPES
 from albert_core.initial import initial_value, resized_rows
 from albert_core.outputs import OUTPUTS, ModelOutput
+from albert_torch.int8 import is_int8, quantize
 from conversion.pretrained import open_pretrained
 
 
@@ -83,8 +84,11 @@ def to_dtype(dtype: Any, stored: str) -> torch.dtype:
         return dtype
     name = stored if dtype == "auto" else "float32" if dtype is None else str(dtype)
     name = name.removeprefix("torch.")
+    if name == int8.NAME:
+        return torch.float32  # what is not in int8
     if name not in DTYPES:
-        raise ConfigError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype!r}.")
+        names = ", ".join((*DTYPES, int8.NAME))
+        raise ConfigError(f"dtype must be one of {names}, not {dtype!r}.")
     return getattr(torch, name)
 
 
@@ -165,8 +169,20 @@ class AlbertPreTrainedModel(nn.Module):
         return found
 
     def canonical_arrays(self) -> dict[str, canonical.Array]:
-        """All parameters as NumPy arrays, in canonical names and layout."""
+        """All parameters as NumPy arrays, in canonical names and layout.
+
+        Raises:
+            InputError: The model is in int8.
+        """
+        self._check_whole()
         return {n: to_array(t) for n, t in self.canonical_tensors().items()}
+
+    def _check_whole(self) -> None:
+        if is_int8(self):
+            raise InputError(
+                "This model has lost its weights to int8, which nothing else reads. "
+                "Take the one that it was made of."
+            )
 
     @classmethod
     def from_pretrained(
@@ -189,7 +205,8 @@ class AlbertPreTrainedModel(nn.Module):
             *model_args: Further arguments of the class.
             config: Used in place of the checkpoint's.
             dtype: Number type of the weights: a torch.dtype, its name, or "auto" for
-                that of the checkpoint; float32 by default.
+                that of the checkpoint; float32 by default. "int8" is for prediction
+                on a CPU: the products of the shared layers, all else in float32.
             torch_dtype: The older name of `dtype`.
             device_map: A device, "auto" for the GPU if there is one, or {"": device}.
             output_loading_info: Return (model, info), info naming what was missing.
@@ -202,6 +219,7 @@ class AlbertPreTrainedModel(nn.Module):
         Raises:
             CheckpointError: The checkpoint is damaged or does not fit.
             ConfigError: The configuration is not valid.
+            InputError: int8 is wanted elsewhere than on a CPU.
         """
         name = pretrained_model_name_or_path
         config, stored = open_pretrained(name, config, options)
@@ -220,6 +238,8 @@ class AlbertPreTrainedModel(nn.Module):
         model.eval()
         if device_map is not None:
             model.to(_device(device_map))
+        if str(dtype or torch_dtype) == int8.NAME:
+            quantize(model)
         return (model, found.info()) if output_loading_info else model
 
     def save_pretrained(
@@ -238,6 +258,10 @@ class AlbertPreTrainedModel(nn.Module):
             max_shard_size: Larger models are written as several files.
             is_main_process: False writes nothing.
             safe_serialization: Only True; pickles are not written.
+
+        Raises:
+            ConfigError: A pickle is wanted.
+            InputError: The model is in int8.
         """
         if not safe_serialization:
             raise ConfigError(
@@ -246,6 +270,7 @@ class AlbertPreTrainedModel(nn.Module):
             )
         if not is_main_process:
             return
+        self._check_whole()
         tensors = self.canonical_tensors()
         if state_dict is not None:
             tensors = {name: state_dict[name] for name in tensors}

@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
+from albert_core import int8
 from albert_zoo.commands.parity import installed
 from albert_zoo.commands.parity_options import frameworks_option
 from albert_zoo.console import Choices, Progress, print_result
 
-MODES = ("float32", "bfloat16", "float16")
+MODES = ("float32", "bfloat16", "float16", int8.NAME)
 TASKS = ("forward", "train", "load")
 SIZES = ("tiny", "base", "large")
 
@@ -40,7 +41,12 @@ class Numbers(click.ParamType):
     help="Random weights of this size, in place of a checkpoint; by default base.",
 )
 @click.option(
-    "--dtype", "modes", type=Choices(MODES), default="float32", show_default=True
+    "--dtype",
+    "modes",
+    type=Choices(MODES),
+    default="float32",
+    show_default=True,
+    help="int8 is for the task forward of PyTorch.",
 )
 @click.option(
     "--batch",
@@ -102,6 +108,8 @@ def bench(
 
     if checkpoint and size:
         raise click.UsageError("Give a checkpoint or --preset, not both.")
+    if int8.NAME in options["modes"] and options["tasks"] != ("forward",):
+        raise click.UsageError("int8 only predicts. Add --task forward.")
     size = size or "base"
     wanted = grid.Grid(frameworks or installed(), **options)
     with tempfile.TemporaryDirectory() as folder:

@@ -44,7 +44,11 @@ STDIN = STDOUT = Path("-")
     multiple=True,
     help="Where the text is in a record; repeat it for tasks that need more.",
 )
-@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]))
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "bfloat16", "float16", "int8"]),
+    help="int8 is for PyTorch on a CPU.",
+)
 @click.option("--device", help="cpu, cuda, cuda:1, tpu, or a number; -1 is the cpu.")
 @click.option("--batch-tokens", type=click.IntRange(1), help="Tokens that run at once.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run.")

@@ -44,6 +44,9 @@ MODES: Mapping[str, Mode] = {
     "tpu-default": Mode("float32", "default", 2.0**-8),
     "float16": Mode("float16", "highest", 2.0**-11),
     "bfloat16": Mode("bfloat16", "highest", 2.0**-8),
+    # The step between whole numbers, 1/127 of the largest number of a row, and not half
+    # of it: both factors are rounded, and the largest number is far from the others.
+    "int8": Mode("int8", "highest", 2.0**-7),
 }
 
 # Rounded steps of a block, whose errors add like the root of their number: four

@@ -8,6 +8,7 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
+from albert_core import int8
 from albert_core.errors import AlbertError
 from albert_core.fields import RULES
 from albert_zoo.backends import Arrays
@@ -68,7 +69,7 @@ class Levels:
                 why = "the checkpoint does not hold it"
                 yield Check("bytes", name, checks.STRUCTURE, why)
                 continue
-            expected = as_loaded(wanted.pop(name), array, self.mode)
+            expected = as_loaded(name, wanted.pop(name), array, self.mode)
             if array.shape != expected.shape:
                 why = f"shape {array.shape}, in the checkpoint {expected.shape}"
                 yield Check("bytes", name, checks.STRUCTURE, why)
@@ -165,6 +166,9 @@ class Levels:
         if not self.case.learns:
             yield _no_loss("gradients", self.case)
             return
+        if self.mode == int8.NAME:
+            yield Check("gradients", "", checks.SKIPPED, "int8 is for prediction")
+            return
         expected = self.case.answer.gradients
         _, found = self.probe.gradients(self.case.batches[LEARNT])
         for name in sorted(found.keys() ^ expected.keys()):
@@ -202,8 +206,11 @@ def _shapes(arrays: Arrays) -> dict[str, tuple[int, ...]]:
     return {name: array.shape for name, array in arrays.items()}
 
 
-def as_loaded(weight: Array, twin: Array, mode: str) -> Array:
+def as_loaded(name: str, weight: Array, twin: Array, mode: str) -> Array:
     """A weight of the checkpoint in the type that a probe has it in."""
+    if mode == int8.NAME and int8.is_product(name):
+        values, scales = int8.quantised(weight.astype(twin.dtype))
+        return values * scales
     half = ml_dtypes.bfloat16 if mode == "bfloat16" else twin.dtype
     return weight.astype(half).astype(twin.dtype)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from albert_core import int8
 from albert_core.errors import InputError, shown
 from albert_core.schema import HEADS, base_name
 from albert_zoo.backends import BACKENDS
@@ -87,7 +88,10 @@ def _kind(model: Any) -> tuple[str, str]:
 def _dtypes(model: Any, framework: str) -> tuple[str, str]:
     """What a model computes in, and what its weights are kept in."""
     if framework == "torch":
-        name = str(model.dtype).removeprefix("torch.")
+        from albert_torch.int8 import is_int8
+
+        name = int8.NAME if is_int8(model) else str(model.dtype)
+        name = name.removeprefix("torch.")
         return name, name
     if framework == "tf":
         return model.compute_dtype, model.variable_dtype

@@ -13,6 +13,7 @@ from albert_core.config import AlbertConfig
 from albert_core.packing import Packed
 from albert_core.reference import Stage
 from albert_torch import fused
+from albert_torch.int8 import Int8Linear
 from albert_zoo.backends import Arrays, flatten
 from albert_zoo.parity.budgets import Mode
 from albert_zoo.parity.padding import without_padding
@@ -72,6 +73,9 @@ class TorchProbe:
         """See `probes.Probe`."""
         for name, tensor in self.model.named_parameters():
             yield name, self._array(tensor)
+        for name, module in self.model.named_modules():
+            if isinstance(module, Int8Linear):
+                yield f"{name}.weight", self._array(module.weight.numbers())
 
     def switches(self) -> dict[str, str]:
         """See `probes.Probe`."""

@@ -9,11 +9,12 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from albert_core import schema
+from albert_core import int8, schema
 from albert_core.config import AlbertConfig
 from albert_core.errors import CheckpointError
 from albert_core.reference import Stage
 from albert_zoo.backends import Arrays, quiet_start
+from albert_zoo.models import check_type
 from albert_zoo.parity.budgets import MODES, Mode
 
 Inputs = Mapping[str, NDArray[Any]]
@@ -67,7 +68,9 @@ def load(
 
     Raises:
         CheckpointError: The checkpoint lacks weights of the model.
+        InputError: The framework does not compute in such numbers.
     """
+    check_type(framework, mode)
     with quiet_start():
         module = import_module(f"albert_zoo.parity.probe_{framework}")
         return module.load(path, head, MODES[mode], **options)
@@ -122,6 +125,7 @@ def number(array: NDArray[Any], mode: Mode) -> NDArray[Any]:
     What masks a score is the lowest number of the type, not an infinity.
     """
     half = mode.dtype == "bfloat16"
-    dtype = np.dtype(ml_dtypes.bfloat16 if half else mode.dtype)
+    kept = "float32" if mode.dtype == int8.NAME else mode.dtype  # between products
+    dtype = np.dtype(ml_dtypes.bfloat16 if half else kept)
     lowest = -float(ml_dtypes.finfo(dtype).max)
     return np.maximum(array.astype(np.float64), lowest).astype(dtype)

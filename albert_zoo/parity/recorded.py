@@ -99,7 +99,7 @@ class RecordedLevels(Levels):
                 yield Check("bytes", name, checks.STRUCTURE, why)
                 continue
             twin = np.empty(0, found.dtype)
-            expected = hashing.digest(as_loaded(weight, twin, self.mode))
+            expected = hashing.digest(as_loaded(name, weight, twin, self.mode))
             if found == expected:
                 yield Check("bytes", name, checks.PASS)
             else:

@@ -1,0 +1,59 @@
+"""Products in int8, as `dtype="int8"` takes them; the definition, in NumPy.
+
+Every row is divided by its largest number and rounded to whole numbers of -127 to 127:
+the rows of a weight once, those of an input, which are tokens, at each call. Sums of
+whole numbers are exact, so that neither their order nor the other tokens matter.
+
+Source: Jacob et al. 2018 §2, with a scale for each row and no zero point.
+"""
+
+from fnmatch import fnmatch
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from albert_core.schema import BLOCKS, base_name
+
+NAME = "int8"  # as the number type of a model, though only products have it
+LARGEST = 127
+
+
+def is_product(name: str) -> bool:
+    """Whether a parameter, by its canonical name, is taken in int8.
+
+    Example:
+        >>> block = "albert.encoder.albert_layer_groups.0.albert_layers.0"
+        >>> is_product(f"{block}.ffn.weight"), is_product(f"{block}.ffn.bias")
+        (True, False)
+    """
+    path, _, leaf = base_name(name).rpartition(".")
+    paths = [x.path.format(group="*", inner="*") for x in BLOCKS if x.kind == "dense"]
+    return leaf == "weight" and any(fnmatch(path, known) for known in paths)
+
+
+def quantised(rows: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[Any]]:
+    """Round rows [..., width] to whole numbers, and say what these are to be times.
+
+    Returns:
+        Whole numbers of the same shape, and scales [..., 1]; that of zeros is 1.
+
+    Example:
+        >>> quantised(np.array([[0.5, -1.27], [0.0, 0.0]]))
+        (array([[  50, -127],
+               [   0,    0]], dtype=int8), array([[0.01],
+               [1.  ]]))
+    """
+    steps: NDArray[Any] = np.abs(rows).max(-1, keepdims=True) / LARGEST
+    scales = np.where(steps == 0, np.ones_like(steps), steps)
+    return np.rint(rows / scales).astype(np.int8), scales
+
+
+def dense(
+    x: NDArray[Any], weight: NDArray[Any], bias: NDArray[Any]
+) -> NDArray[np.float64]:
+    """A dense layer: x [..., in], a weight [out, in], a bias [out]."""
+    values, scales = quantised(x)
+    columns, heights = quantised(weight)
+    sums = (values.astype(np.int64) @ columns.astype(np.int64).T).astype(np.float64)
+    return sums * scales * heights[:, 0] + bias

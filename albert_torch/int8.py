@@ -1,0 +1,102 @@
+"""The products of the shared layers in int8, for prediction on a CPU.
+
+`from_pretrained(path, dtype="int8")` makes such a model. docs/performance.md shows what
+it is worth, and `albert-zoo parity --dtype int8` what it costs on a checkpoint.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from albert_core.errors import InputError
+from albert_core.int8 import LARGEST, is_product
+
+
+class Int8(NamedTuple):
+    """A weight in whole numbers.
+
+    Attributes:
+        values: int8, [out, in].
+        scales: What a row is to be times, [out].
+    """
+
+    values: Tensor
+    scales: Tensor
+
+    def numbers(self) -> Tensor:
+        """What the weight stands for, [out, in]."""
+        return self.values * self.scales[:, None]
+
+
+class Int8Linear(nn.Module):
+    """A dense layer whose product is in int8.
+
+    Args:
+        layer: The layer as it was; its bias is kept, its weight is not.
+    """
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        values, scales = quantised(layer.weight.detach())
+        self.register_buffer("values", values)
+        self.register_buffer("scales", scales[:, 0])
+        self.bias = layer.bias
+        self.train(layer.training)
+
+    @property
+    def weight(self) -> Int8:
+        """Whole numbers and their scales."""
+        return Int8(self.values, self.scales)  # pyright: ignore
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., in] to [..., out]."""
+        return product(x, self.weight, self.bias)
+
+
+def quantised(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """See `albert_core.int8.quantised`."""
+    largest = torch.maximum(rows.amax(-1, keepdim=True), -rows.amin(-1, keepdim=True))
+    steps = largest / LARGEST
+    scales = torch.where(steps == 0, 1, steps)
+    return (rows / scales).round_().to(torch.int8), scales
+
+
+def product(x: Tensor, weight: Int8, bias: Tensor) -> Tensor:
+    """A dense layer: x [..., in], a weight [out, in], a bias [out]."""
+    wide = x.to(torch.promote_types(x.dtype, torch.float32)).flatten(0, -2)
+    values, scales = quantised(wide)
+    sums = torch._int_mm(values, weight.values.t())  # pyright: ignore
+    shares = sums.to(wide.dtype).mul_(scales)
+    found = torch.addcmul(bias.to(wide.dtype), shares, weight.scales)
+    return found.to(x.dtype).view(*x.shape[:-1], len(weight.scales))
+
+
+def joined(weights: Sequence[Int8]) -> Int8:
+    """Several weights of one input as one."""
+    values, scales = zip(*weights, strict=True)
+    return Int8(torch.cat(values), torch.cat(scales))
+
+
+def is_int8(model: nn.Module) -> bool:
+    """Whether a model has products in int8."""
+    return any(isinstance(module, Int8Linear) for module in model.modules())
+
+
+def quantize(model: nn.Module) -> None:
+    """Put int8 in place of the products of all shared layers, for good.
+
+    Raises:
+        InputError: The model is not on a CPU.
+    """
+    place = next(model.parameters()).device
+    if place.type != "cpu":
+        raise InputError(
+            f"int8 is for a CPU, and the model is on {place}. Give device='cpu', or "
+            f"another dtype."
+        )
+    for path, layer in list(model.named_modules()):
+        if isinstance(layer, nn.Linear) and is_product(f"{path}.weight"):
+            model.set_submodule(path, Int8Linear(layer))
+    model.requires_grad_(False)
