@@ -6,7 +6,7 @@ worth. The machine decides, never a measurement: runs repeat to the byte.
 
 import platform
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, wraps
 from typing import Any
 
 import torch
@@ -18,8 +18,11 @@ from albert_core import fast
 from albert_torch import int8
 from albert_torch.int8 import Int8
 
+Activation = Callable[[Tensor], Tensor]
 _PLAIN = (Tensor, Parameter)
-
+# An attribute of what an activation gave: its input, itself, and how often the result
+# had been changed in place.
+_MADE_OF = "_made_of"
 
 # Activations that oneDNN computes at the end of a product; `ops` knows another.
 ENDS: dict[Any, tuple[str, str]] = {
@@ -83,8 +86,10 @@ def linear(x: Tensor, weight: Any, bias: Tensor | None = None) -> Tensor:
     ):
         return functional.linear(x, weight, bias)
     rows = x.reshape(-1, x.shape[-1])
-    learns = torch.is_grad_enabled()
-    found = _Product.apply(rows, weight, bias) if learns else _dense(rows, weight, bias)
+    if torch.is_grad_enabled():
+        found = _Product.apply(rows, weight, bias, *_made_of(x))
+    else:
+        found = _dense(rows, weight, bias)
     return found.view(*x.shape[:-1], weight.shape[0])  # pyright: ignore
 
 
@@ -123,21 +128,55 @@ def _dense(
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, name, [], algorithm)
 
 
+def cheap(activation: Activation) -> Activation:
+    """Let the product behind an activation compute it again, in place of keeping it.
+
+    Half of what a layer keeps for its gradients is before and after the activation.
+    """
+
+    @wraps(activation)
+    def activated(x: Tensor) -> Tensor:
+        found = activation(x)
+        if torch.is_grad_enabled() and suits(x, torch.float32):
+            setattr(found, _MADE_OF, (x, activation, found._version))
+        return found
+
+    return activated
+
+
+def _made_of(x: Tensor) -> tuple[Tensor | None, Activation | None]:
+    """The input and the activation that give x as it is now, where they are known."""
+    before, activation, version = getattr(x, _MADE_OF, (None, None, 0))
+    return (before, activation) if version == x._version else (None, None)
+
+
 class _Product(torch.autograd.Function):
     """The product of `linear`, and its gradients, which are products as well."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        ctx.save_for_backward(x, weight)
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        before: Tensor | None,
+        activation: Activation | None,
+    ) -> Tensor:
+        ctx.activation = activation
+        ctx.save_for_backward(x if before is None else before, weight)
         return _dense(x, weight, bias)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:  # pyright: ignore
         (grad,) = grads
         x, weight = ctx.saved_tensors
-        for_x, for_weight, for_bias = ctx.needs_input_grad
+        if ctx.activation is not None:
+            x = ctx.activation(x).reshape(-1, weight.shape[1])
+        for_x, for_weight, for_bias, *_ = ctx.needs_input_grad
         return (
             linear(grad, weight.t()) if for_x else None,
             linear(grad.t(), x.t()) if for_weight else None,
             grad.sum(0) if for_bias else None,
+            None,
+            None,
         )

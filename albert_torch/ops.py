@@ -77,12 +77,14 @@ def table_of(embedding: nn.Embedding) -> Tensor:
     return embedding.weight
 
 
+@kernels.cheap
 def gelu_new(x: Tensor) -> Tensor:
     """The tanh form of gelu, as Google computes it."""
     return functional.gelu(x, approximate="tanh")
 
 
-kernels.ENDS[gelu_new] = ("gelu", "tanh")
+gelu = kernels.cheap(functional.gelu)
+kernels.ENDS |= {gelu: ("gelu", "none"), gelu_new: ("gelu", "tanh")}
 
 
 def quick_gelu(x: Tensor) -> Tensor:
@@ -96,7 +98,7 @@ def linear(x: Tensor) -> Tensor:
 
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "gelu": functional.gelu,
+    "gelu": gelu,
     "gelu_new": gelu_new,
     "gelu_pytorch_tanh": gelu_new,
     "quick_gelu": quick_gelu,

@@ -1,6 +1,7 @@
 """Fast paths give what the plain ones give, and step aside where they would not."""
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -259,25 +260,62 @@ def test_what_is_put_into_a_layer_is_not_passed_over(model, change):
     assert not torch.allclose(before, wanted, atol=1e-3)
 
 
-def test_products_have_the_gradients_of_pytorch():
+@pytest.mark.parametrize("change", [None, "activated", "then changed in place"])
+def test_products_have_the_gradients_of_pytorch(change):
     import torch
 
     from albert_torch.kernels import linear
+    from albert_torch.ops import gelu_new
 
     def gradients(product):
         torch.manual_seed(0)
         x = torch.randn(2, 5, 7, requires_grad=True)
         weight, bias = torch.randn(3, 7, requires_grad=True), torch.randn(3)
         bias.requires_grad_()
-        y = product(x, weight, bias)
+        y = product(before(x), weight, bias)
         first = torch.autograd.grad((y**3).sum(), (x, weight, bias), create_graph=True)
         second = torch.autograd.grad(sum(g.square().sum() for g in first), (x, weight))
         return [y, *first, *second]
 
-    ours, theirs = gradients(linear), gradients(torch.nn.functional.linear)
+    def before(x):
+        if change is None:
+            return x
+        activated = gelu_new(x * 2)
+        return activated if change == "activated" else activated.mul_(3)
+
+    ours = gradients(linear)
+    with fast_paths(False):
+        theirs = gradients(torch.nn.functional.linear)
     for one, other in zip(ours, theirs, strict=True):
         largest = float(other.detach().abs().max())
         assert torch.allclose(one, other, rtol=1e-5, atol=1e-6 * largest)
+
+
+def test_an_activation_is_not_kept_for_its_gradients(model):
+    import torch
+
+    one, ids = model
+    kept: dict[int, int] = {}
+
+    def keep(tensor):
+        storage = tensor.untyped_storage()
+        held.append(tensor)  # so that no two stand at one address
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    sizes = []
+    for on in (True, False):
+        held: list[Any] = []
+        kept.clear()
+        with (
+            fast_paths(on),
+            torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x),
+        ):
+            one(ids)
+        sizes.append(sum(kept.values()))
+    config = one.config
+    activated = ids.numel() * config.intermediate_size * config.num_hidden_layers * 4
+    assert sizes[1] - sizes[0] >= activated
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script`:DeprecationWarning")  # its own
