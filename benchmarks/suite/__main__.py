@@ -16,16 +16,18 @@ import sys
 import tempfile
 import venv
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import click
 
-from benchmarks.suite import forward, others, page
+from benchmarks.suite import forward, limits, others, page
 from benchmarks.suite.peers import PEERS
 
-PARTS = ("peak", "forward", "step", "pipeline", "start")
+PARTS = ("peak", "profile", "forward", "sizes", "step", "pipeline", "start")
+SIZE = "base"
 
 
 @click.group(help=__doc__.splitlines()[0] if __doc__ else None)
@@ -77,7 +79,6 @@ def sample(folder: Path, size: str, head: str) -> Path:
 @click.argument("results", type=click.Path(path_type=Path))
 @click.option("--peers", "folder", type=click.Path(path_type=Path, exists=True))
 @click.option("--part", "chosen", type=click.Choice(PARTS), multiple=True)
-@click.option("--size", type=click.Choice(["base", "large", "xlarge"]), default="base")
 @click.option("--threads", default=os.cpu_count(), show_default=True)
 @click.option("--rounds", default=5, show_default=True)
 @click.option("--texts", default=256, show_default=True, help="Of the pipelines.")
@@ -85,7 +86,6 @@ def run(
     results: Path,
     folder: Path | None,
     chosen: tuple[str, ...],
-    size: str,
     threads: int,
     rounds: int,
     texts: int,
@@ -96,17 +96,23 @@ def run(
     known: dict[str, Any] = {}
     if results.exists():
         known = json.loads(results.read_text())
-    known["machine"] = machine(threads, size)
+    known["machine"] = machine(threads)
     environments = pythons(folder)
     with tempfile.TemporaryDirectory() as place:
 
-        def at(head: str) -> Path:
+        def at(head: str, size: str = SIZE) -> Path:
             return sample(Path(place), size, head)
 
         measured: dict[str, Callable[[], Any]] = {
-            "peak": lambda: others.peak(environments, threads),
+            "peak": lambda: limits.peak(environments, threads),
+            "profile": lambda: [*limits.shares(environments, at("Model"), threads)],
             "forward": lambda: [
                 *forward.all_rows(environments, at("Model"), threads, rounds)
+            ],
+            "sizes": lambda: [
+                *forward.larger_rows(
+                    environments, partial(at, "Model"), threads, min(rounds, 2)
+                )
             ],
             "step": lambda: [
                 *others.steps(environments, at("ForPreTraining"), threads, rounds)
@@ -128,7 +134,7 @@ def run(
             results.write_text(json.dumps(known, indent=1) + "\n")
 
 
-def machine(threads: int, size: str) -> dict[str, Any]:
+def machine(threads: int) -> dict[str, Any]:
     """Where it was measured."""
     names = ("albert-zoo", "torch", "tensorflow", "keras", "jax", "flax", "numpy")
     cpu = ""
@@ -136,7 +142,7 @@ def machine(threads: int, size: str) -> dict[str, Any]:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         cpu = next((x.split(": ")[1] for x in lines if x.startswith("model name")), "")
     return {
-        "size": size,
+        "size": SIZE,
         "threads": threads,
         "cores": os.cpu_count(),
         "processor": cpu,

@@ -1,19 +1,20 @@
 """Prediction beside the peers: groups of sides, and the shapes that they run."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.suite.processes import in_turns, workers
+from benchmarks.suite.processes import Worker, in_turns, workers
 from benchmarks.suite.sides import SIDES
 
 SEED = 20_261_121
 VOCABULARY = 30_000
+FULL = "full 8 x 128"
 # Shape -> rows, tokens of a row, whether the rows are texts of different lengths.
 SHAPES: Mapping[str, tuple[int, int, bool]] = {
-    "full 8 x 128": (8, 128, False),
+    FULL: (8, 128, False),
     "ragged 32 x 128": (32, 128, True),
     "1 x 32": (1, 32, False),
     "2 x 512": (2, 512, False),
@@ -25,7 +26,12 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "tf": tuple(side for side in SIDES if side.startswith("tf")),
     "flax": tuple(side for side in SIDES if side.startswith("flax")),
 }
-HALF = ("torch: albert-zoo", "torch: transformers 5")  # that run in bfloat16
+# Number types besides float32, and who computes in them.
+TYPES: Mapping[str, tuple[str, ...]] = {
+    "bfloat16": ("torch: albert-zoo", "torch: transformers 5"),
+    "int8": ("torch: albert-zoo", "ONNX Runtime"),
+}
+LARGER = ("large", "xlarge")  # sizes besides base
 
 
 def inputs(shape: str, vocabulary: int) -> dict[str, np.ndarray]:
@@ -57,16 +63,38 @@ def all_rows(
         rounds: Turns of each shape.
     """
     plan = [(group, "float32", sides) for group, sides in GROUPS.items()]
-    plan.append(("torch", "bfloat16", HALF))
+    plan += [("torch", dtype, sides) for dtype, sides in TYPES.items()]
     for group, dtype, names in plan:
         with workers("forward", names, pythons, folder, dtype, threads) as sides:
             for shape in SHAPES:
-                batch = inputs(shape, VOCABULARY)
-                times = TIMES.get(shape, 1)
-                rows, outputs = in_turns(sides, batch, folder, rounds, times)
-                known = batch["attention_mask"][..., None] != 0
-                ours = next(iter(outputs.values()))
-                for name, row in rows.items():
-                    apart = np.abs(np.where(known, outputs[name] - ours, 0)).max()
-                    row |= {"group": group, "dtype": dtype, "shape": shape}
-                    yield row | {"apart": float(apart)}
+                for row in _rows(sides, shape, folder, rounds):
+                    yield row | {"group": group, "dtype": dtype}
+
+
+def larger_rows(
+    pythons: Mapping[str, str],
+    at: Callable[[str], Path],
+    threads: int,
+    rounds: int,
+) -> Iterator[dict[str, Any]]:
+    """Every group in float32, on one shape; `at` has the checkpoint of a size."""
+    for size in LARGER:
+        for group, names in GROUPS.items():
+            folder = at(size)
+            with workers(
+                "forward", names, pythons, folder, "float32", threads
+            ) as sides:
+                for row in _rows(sides, FULL, folder, rounds):
+                    yield row | {"group": group, "size": size}
+
+
+def _rows(
+    sides: Mapping[str, Worker], shape: str, folder: Path, rounds: int
+) -> Iterator[dict[str, Any]]:
+    batch = inputs(shape, VOCABULARY)
+    rows, outputs = in_turns(sides, batch, folder, rounds, TIMES.get(shape, 1))
+    known = batch["attention_mask"][..., None] != 0
+    ours = next(iter(outputs.values()))
+    for name, row in rows.items():
+        apart = np.abs(np.where(known, outputs[name] - ours, 0)).max()
+        yield row | {"shape": shape, "apart": float(apart)}

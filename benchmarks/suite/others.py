@@ -1,4 +1,4 @@
-"""A step of pretraining, pipelines, the start of a program, and the machine's limit."""
+"""A step of pretraining, pipelines, and the start of a program."""
 
 import statistics
 import subprocess
@@ -45,19 +45,6 @@ STARTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
 }
-PEAK = """
-import statistics, sys, time, torch
-torch.set_num_threads(int(sys.argv[1]))
-x, w, b = torch.randn(1024, 768), torch.randn(3072, 768), torch.randn(3072)
-w = torch.ops.mkldnn._reorder_linear_weight(w)
-times = []
-with torch.inference_mode():
-    for _ in range(60):
-        start = time.perf_counter()
-        torch.ops.mkldnn._linear_pointwise(x, w, b, "none", [], "")
-        times.append(time.perf_counter() - start)
-print(2 * 1024 * 768 * 3072 / statistics.median(times[10:]))
-"""
 
 
 def steps(
@@ -93,13 +80,17 @@ def pipelines(
     pythons: Mapping[str, str], folder: Path, threads: int, rounds: int, count: int
 ) -> Iterator[dict[str, Any]]:
     """Texts in, labels out; each side by itself in memory, as they are many."""
+    from albert_core.tokenization import load_tokenizer
+
     given = {"texts": np.array(texts(count))}
+    ids = load_tokenizer(folder)(given["texts"].tolist())["input_ids"]
+    tokens = sum(map(len, ids))
     with workers("pipeline", PIPELINES, pythons, folder, "float32", threads) as sides:
         rows, outputs = in_turns(sides, given, folder, rounds)
     first = next(iter(outputs.values()))
     for name, row in rows.items():
         apart = float(np.abs(outputs[name] - first).max())
-        yield row | {"texts": count, "apart": apart}
+        yield row | {"texts": count, "tokens": tokens, "apart": apart}
 
 
 def starts(
@@ -124,10 +115,3 @@ def starts(
         if seconds:
             median = statistics.median(seconds)
             yield {"side": name, "seconds": seconds, "median": median}
-
-
-def peak(pythons: Mapping[str, str], threads: int) -> float:
-    """Operations a second of oneDNN's product of float32, the largest of the model."""
-    command = [pythons["zoo"], "-c", PEAK, str(threads)]
-    shown = subprocess.run(command, check=True, capture_output=True, text=True)
-    return float(shown.stdout)

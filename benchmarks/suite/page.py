@@ -4,14 +4,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.suite.forward import SHAPES
+from benchmarks.suite.forward import FULL, GROUPS, LARGER, SHAPES
 from benchmarks.suite.others import LENGTH, PREDICTIONS, ROWS
+from benchmarks.suite.picture import draw
 
 OURS = "albert-zoo"
 PICTURE = "performance.svg"
 HEADINGS = {
     ("torch", "float32"): "PyTorch, float32",
     ("torch", "bfloat16"): "PyTorch, bfloat16",
+    ("torch", "int8"): "PyTorch, int8",
     ("tf", "float32"): "TensorFlow, float32",
     ("flax", "float32"): "JAX, float32",
 }
@@ -22,7 +24,11 @@ def write(results: dict[str, Any], docs: Path) -> None:
     """Write the page and its picture into a folder."""
     text = "\n\n".join(_sections(results)) + "\n"
     (docs / "performance.md").write_text(text, encoding="utf-8")
-    picture(results, docs / PICTURE)
+    found = [
+        (f"{heading}  {work}".strip(), ratio(ours, theirs))
+        for heading, work, ours, theirs in compared(results)
+    ]
+    draw(found, docs / PICTURE)
 
 
 def compared(results: dict[str, Any]) -> Iterator[tuple[str, str, Row, list[Row]]]:
@@ -35,6 +41,8 @@ def compared(results: dict[str, Any]) -> Iterator[tuple[str, str, Row, list[Row]
                 if (row["group"], row["dtype"], row["shape"]) == (group, dtype, shape)
             ]
             yield from _split(heading, shape, rows)
+    for size, group, rows in _larger(results):
+        yield from _split(HEADINGS[group, "float32"], f"{size}, {FULL}", rows)
     yield from _split("Pretraining step", "", results.get("step", []))
     rows = results.get("pipeline", [])
     theirs = [row for row in rows if OURS not in row["side"]]
@@ -50,6 +58,15 @@ def _split(
     theirs = [row for row in rows if OURS not in row["side"]]
     if ours and theirs:
         yield heading, work, ours[0], theirs
+
+
+def _larger(results: dict[str, Any]) -> Iterator[tuple[str, str, list[Row]]]:
+    for size in LARGER:
+        for group in GROUPS:
+            known = results.get("sizes", [])
+            rows = [x for x in known if (x["size"], x["group"]) == (size, group)]
+            if rows:
+                yield size, group, rows
 
 
 def ratio(ours: Row, theirs: list[Row]) -> float:
@@ -111,12 +128,29 @@ ten. The ratio is the best peer's time over ours."""
         table = _forward_table(results, group, dtype)
         if table:
             yield f"### {heading}\n\n{table}"
+    lines: list[list[str]] = []
+    for size, _, rows in _larger(results):
+        theirs = [row for row in rows if OURS not in row["side"]]
+        for row in rows:
+            quotient = f"**{ratio(row, theirs):.2f}**" if row not in theirs else ""
+            lines.append([size, row["side"], f"{row['median']:.2f} s", quotient])
+    if lines:
+        yield f"### Larger models\n\n{FULL}, float32:"
+        yield _table(["size", "side", "time", "ratio"], lines)
     if "peak" in results:
         yield _limit(results)
+    if profiles := results.get("profile"):
+        yield "### Where PyTorch's time goes\n\nOurs, by PyTorch's profiler:"
+        names = list(profiles[0]["shares"])
+        parts = [
+            [row["batch"], *(f"{row['shares'][name]:.0%}" for name in names)]
+            for row in profiles
+        ]
+        yield _table(["batch", *names], parts)
     firsts = [
         [row["side"], f"{row['first']:.2f} s"]
         for row in results.get("forward", ())
-        if row["shape"] == "full 8 x 128" and row["group"] != "torch"
+        if row["shape"] == FULL and row["group"] != "torch"
     ]
     if firsts:
         yield "### The first call\n\nOf 8 x 128, with all that is traced and compiled:"
@@ -142,11 +176,14 @@ def _forward_table(results: dict[str, Any], group: str, dtype: str) -> str:
     return _table(["", *sides, "ratio"], lines)
 
 
-def _limit(results: dict[str, Any]) -> str:
+def _size(results: dict[str, Any]) -> dict[str, int]:
     from albert_core import preset
 
-    size = preset(f"albert-{results['machine']['size']}-v2").config.to_dict()
-    peak = results["peak"]
+    return preset(f"albert-{results['machine']['size']}-v2").config.to_dict()
+
+
+def _limit(results: dict[str, Any]) -> str:
+    size, peak = _size(results), results["peak"]
     lines: list[list[str]] = []
     for row in results.get("forward", ()):
         rows, length, ragged = SHAPES[row["shape"]]
@@ -191,6 +228,15 @@ def _others(results: dict[str, Any]) -> Iterator[str]:
             "lengths, from strings to labels.\n\n"
             + _table(["side", "time", "texts a second"], lines)
         )
+        if "tokens" in rows[0] and "peak" in results:
+            tokens = rows[0]["tokens"]
+            least = operations(_size(results), count, tokens // count)
+            least /= results["peak"]
+            yield (
+                f"They have {tokens:,} tokens, whose products alone would take "
+                f"{least:.2f} s at the rate of oneDNN's product above, without "
+                "padding, strings and all else."
+            )
     if rows := results.get("start"):
         lines = [[row["side"], f"{row['median']:.2f} s"] for row in rows]
         yield (
@@ -202,27 +248,3 @@ def _others(results: dict[str, Any]) -> Iterator[str]:
 def _table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def picture(results: dict[str, Any], path: Path) -> None:
-    """Bars of the ratios, the line of 1 marked."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    found = list(compared(results))
-    names = [f"{heading}  {work}".strip() for heading, work, *_ in found]
-    values = [ratio(ours, theirs) for *_, ours, theirs in found]
-    with mpl.rc_context({"svg.hashsalt": OURS, "svg.fonttype": "none"}):
-        figure, axes = plt.subplots(figsize=(8, 0.3 * len(names) + 1))
-        colours = ["#2a7f62" if value >= 1 else "#b5483a" for value in values]
-        bars = axes.barh(names, values, color=colours)
-        axes.bar_label(bars, [f"{value:.2f}" for value in values], padding=3)
-        axes.axvline(1, color="black", linewidth=1)
-        axes.invert_yaxis()
-        axes.set_xlabel("the best peer's time over ours; more is better for us")
-        axes.spines[["top", "right"]].set_visible(False)
-        figure.tight_layout()
-        figure.savefig(path, metadata={"Date": None})
-        plt.close(figure)

@@ -62,6 +62,11 @@ def _onnxruntime(folder, dtype):
             dynamic_axes={n: {0: "b", 1: "s"} for n in ("input_ids", "attention_mask")},
             dynamo=False,
         )
+    if dtype == "int8":
+        from onnxruntime.quantization import quantize_dynamic
+
+        whole, place = place, Path(folder) / "model-int8.onnx"
+        quantize_dynamic(whole, place)
     session = onnxruntime.InferenceSession(place, providers=["CPUExecutionProvider"])
 
     def run(inputs):
