@@ -78,25 +78,25 @@ def to_tensor(array: canonical.Array) -> Tensor:
     return torch.from_numpy(np.asarray(array, order="C"))
 
 
-def to_dtype(dtype: Any, stored: str) -> torch.dtype:
-    """The number type that a user names: a torch.dtype, its name, "auto" or None."""
-    if isinstance(dtype, torch.dtype):
-        return dtype
+def type_named(dtype: Any, stored: str) -> str:
+    """The number type that a user names: a torch.dtype, its name, "auto" or None.
+
+    Raises:
+        ConfigError: Models do not have such numbers.
+    """
     name = stored if dtype == "auto" else "float32" if dtype is None else str(dtype)
     name = name.removeprefix("torch.")
-    if name == int8.NAME:
-        return torch.float32  # what is not in int8
-    if name not in DTYPES:
+    if name not in (*DTYPES, int8.NAME):
         names = ", ".join((*DTYPES, int8.NAME))
         raise ConfigError(f"dtype must be one of {names}, not {dtype!r}.")
-    return getattr(torch, name)
+    return name
 
 
 @contextmanager
-def default_dtype(dtype: torch.dtype) -> Iterator[None]:
-    """Build modules in a number type."""
+def default_dtype(name: str) -> Iterator[None]:
+    """Build modules in a number type; what is not in int8 then is in float32."""
     before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
+    torch.set_default_dtype(getattr(torch, name.replace(int8.NAME, "float32")))
     try:
         yield
     finally:
@@ -225,7 +225,8 @@ class AlbertPreTrainedModel(nn.Module):
         config, stored = open_pretrained(name, config, options)
         first = next(filter(schema.is_encoder, stored), None)
         kept = "float32" if first is None else stored.dtype(first)
-        with filled_later(), default_dtype(to_dtype(dtype or torch_dtype, kept)):
+        wanted_type = type_named(dtype or torch_dtype, kept)
+        with filled_later(), default_dtype(wanted_type):
             model = cls(config, *model_args, **options)
         tensors = model.canonical_tensors()
         wanted = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
@@ -238,7 +239,7 @@ class AlbertPreTrainedModel(nn.Module):
         model.eval()
         if device_map is not None:
             model.to(_device(device_map))
-        if str(dtype or torch_dtype) == int8.NAME:
+        if wanted_type == int8.NAME:
             quantize(model)
         return (model, found.info()) if output_loading_info else model
 

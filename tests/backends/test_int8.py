@@ -98,6 +98,10 @@ def torch_ids():
 
 
 def test_what_it_cannot_do_is_refused(made, tmp_path):
+    import torch
+
+    from albert_torch.int8 import is_int8
+
     model = load_model(made, framework="torch", dtype="int8")
     assert not any(p.requires_grad for p in model.parameters())
     for refused in (
@@ -111,7 +115,9 @@ def test_what_it_cannot_do_is_refused(made, tmp_path):
     for framework in ("tf", "flax"):
         with pytest.raises(InputError, match=f"not in {framework}.*Give the framework"):
             load_model(made, framework=framework, dtype="int8")
-    with pytest.raises(ConfigError, match="bfloat16, int8, not 'int4'"):
-        load_model(made, framework="torch", dtype="int4")
+    for odd in ("int4", torch.int16):
+        with pytest.raises(ConfigError, match=f"bfloat16, int8, not {odd!r}"):
+            load_model(made, framework="torch", dtype=odd)
+    assert is_int8(load_model(made, framework="torch", dtype=torch.int8))
     with pytest.raises(InputError, match=r"the model is on meta\. Give device='cpu'"):
         load_model(made, framework="torch", dtype="int8", device_map="meta")
