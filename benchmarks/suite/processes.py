@@ -122,5 +122,5 @@ def in_turns(
             rows[name]["seconds"].append(side.run(times=times))
     for name, row in rows.items():
         row["median"] = statistics.median(row["seconds"])
-        row["peak"] = sides[name].peak
+        row |= {"peak": sides[name].peak, "loading": sides[name].loading}
     return rows, outputs
