@@ -182,7 +182,7 @@ def run(
 
 
 def _blocks(group: nn.Module, hidden: Tensor) -> list[Block]:
-    weights = list(group.parameters())
+    weights = [*group.parameters(), *group.buffers()]
     orders = kernels.suits(hidden, torch.float32, torch.bfloat16)
     # Changes of tensors made in inference mode are not counted.
     if group not in _frozen or not orders or any(x.is_inference() for x in weights):

@@ -4,6 +4,7 @@
 it is worth, and `albert-zoo parity --dtype int8` what it costs on a checkpoint.
 """
 
+import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 
 from albert_core.errors import InputError
 from albert_core.int8 import LARGEST, is_product
+
+logger = logging.getLogger("albert_zoo")
 
 
 class Int8(NamedTuple):
@@ -64,7 +67,16 @@ def quantised(rows: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def product(x: Tensor, weight: Int8, bias: Tensor) -> Tensor:
-    """A dense layer: x [..., in], a weight [out, in], a bias [out]."""
+    """A dense layer: x [..., in], a weight [out, in], a bias [out].
+
+    Raises:
+        InputError: Gradients are wanted, which rounding does not have.
+    """
+    if torch.is_grad_enabled() and x.requires_grad:
+        raise InputError(
+            "int8 only predicts, and has no gradients. Load the model with another "
+            "dtype, or call it under torch.no_grad()."
+        )
     wide = x.to(torch.promote_types(x.dtype, torch.float32)).flatten(0, -2)
     values, scales = quantised(wide)
     sums = torch._int_mm(values, weight.values.t())  # pyright: ignore
@@ -88,7 +100,7 @@ def quantize(model: nn.Module) -> None:
     """Put int8 in place of the products of all shared layers, for good.
 
     Raises:
-        InputError: The model is not on a CPU.
+        InputError: The model is not on a CPU, or the CPU is not exact in int8.
     """
     place = next(model.parameters()).device
     if place.type != "cpu":
@@ -96,7 +108,22 @@ def quantize(model: nn.Module) -> None:
             f"int8 is for a CPU, and the model is on {place}. Give device='cpu', or "
             f"another dtype."
         )
+    _check_processor()
     for path, layer in list(model.named_modules()):
         if isinstance(layer, nn.Linear) and is_product(f"{path}.weight"):
             model.set_submodule(path, Int8Linear(layer))
     model.requires_grad_(False)
+
+
+def _check_processor() -> None:
+    """Refuse a processor whose sums overflow, and warn of one that is slow."""
+    largest = torch.full((64, 64), LARGEST, dtype=torch.int8)
+    if not (torch._int_mm(largest, largest) == 64 * LARGEST**2).all():  # pyright: ignore
+        raise InputError(
+            "Sums of int8 overflow on this processor, or with the instructions that "
+            "ONEDNN_MAX_CPU_ISA allows. Give another dtype."
+        )
+    if not getattr(torch.cpu, "_is_vnni_supported", lambda: True)():
+        logger.warning(
+            "This processor has no AVX512-VNNI: int8 takes longer than float32 here."
+        )

@@ -8,11 +8,13 @@ import platform
 from collections.abc import Callable, Sequence
 from functools import cache, wraps
 from typing import Any
+from weakref import ref
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn import Parameter, functional
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from albert_core import fast
 from albert_torch import int8
@@ -20,9 +22,8 @@ from albert_torch.int8 import Int8
 
 Activation = Callable[[Tensor], Tensor]
 _PLAIN = (Tensor, Parameter)
-# An attribute of what an activation gave: its input, itself, and how often the result
-# had been changed in place.
-_MADE_OF = "_made_of"
+# What an activation gave: its input, itself, and how often the result had been changed.
+_made_of: Any = WeakTensorKeyDictionary()
 
 # Activations that oneDNN computes at the end of a product; `ops` knows another.
 ENDS: dict[Any, tuple[str, str]] = {
@@ -87,7 +88,7 @@ def linear(x: Tensor, weight: Any, bias: Tensor | None = None) -> Tensor:
         return functional.linear(x, weight, bias)
     rows = x.reshape(-1, x.shape[-1])
     if torch.is_grad_enabled():
-        found = _Product.apply(rows, weight, bias, *_made_of(x))
+        found = _Product.apply(rows, weight, bias, *_source(x))
     else:
         found = _dense(rows, weight, bias)
     return found.view(*x.shape[:-1], weight.shape[0])  # pyright: ignore
@@ -137,17 +138,28 @@ def cheap(activation: Activation) -> Activation:
     @wraps(activation)
     def activated(x: Tensor) -> Tensor:
         found = activation(x)
-        if torch.is_grad_enabled() and suits(x, torch.float32):
-            setattr(found, _MADE_OF, (x, activation, found._version))
+        # The activation keeps an input that learns, and sees to it that it stays.
+        if torch.is_grad_enabled() and x.requires_grad and suits(x, torch.float32):
+            _made_of[found] = (x, activation, found._version)
         return found
 
     return activated
 
 
-def _made_of(x: Tensor) -> tuple[Tensor | None, Activation | None]:
-    """The input and the activation that give x as it is now, where they are known."""
-    before, activation, version = getattr(x, _MADE_OF, (None, None, 0))
-    return (before, activation) if version == x._version else (None, None)
+def _source(x: Tensor) -> tuple[Tensor | None, Callable[[Tensor], Tensor] | None]:
+    """What x was made of, and what makes it again; None if that is not known."""
+    before, activation, version = _made_of.get(x, (None, None, 0))
+    if activation is None or version != x._version or not x.requires_grad:
+        return None, None
+    alive = ref(x)
+
+    def again(before: Tensor) -> Tensor:
+        # Whoever asks for gradients of the result itself holds it.
+        held = alive()
+        same = held is not None and held._version == version
+        return held if same else activation(before)  # pyright: ignore
+
+    return before, again
 
 
 class _Product(torch.autograd.Function):
@@ -160,9 +172,9 @@ class _Product(torch.autograd.Function):
         weight: Tensor,
         bias: Tensor | None,
         before: Tensor | None,
-        activation: Activation | None,
+        again: Activation | None,
     ) -> Tensor:
-        ctx.activation = activation
+        ctx.again = again
         ctx.save_for_backward(x if before is None else before, weight)
         return _dense(x, weight, bias)
 
@@ -170,8 +182,8 @@ class _Product(torch.autograd.Function):
     def backward(ctx: Any, *grads: Any) -> Any:  # pyright: ignore
         (grad,) = grads
         x, weight = ctx.saved_tensors
-        if ctx.activation is not None:
-            x = ctx.activation(x).reshape(-1, weight.shape[1])
+        if ctx.again is not None:
+            x = ctx.again(x).reshape(-1, weight.shape[1])
         for_x, for_weight, for_bias, *_ = ctx.needs_input_grad
         return (
             linear(grad, weight.t()) if for_x else None,

@@ -82,10 +82,10 @@ def check_type(framework: str, dtype: Any) -> None:
     Raises:
         InputError: It is int8, elsewhere than in PyTorch.
     """
-    if dtype == int8.NAME and framework != "torch":
+    if str(dtype).removeprefix("torch.") == int8.NAME and framework != "torch":
         raise InputError(
-            f"int8 is there in PyTorch alone, not in {framework}, where it is no "
-            f"faster. Give the framework torch, or bfloat16."
+            f"int8 is there in PyTorch alone, not in {framework}. Give the framework "
+            f"torch, or bfloat16."
         )
 
 

@@ -75,7 +75,7 @@ def ratio(ours: Row, theirs: list[Row]) -> float:
     return min(row["median"] for row in theirs) / ours["median"]
 
 
-def operations(size: dict[str, int], rows: int, length: int) -> float:
+def operations(size: dict[str, int], rows: int, length: float) -> float:
     """Floating-point operations of the products of a forward pass."""
     hidden, wide = size["hidden_size"], size["intermediate_size"]
     layer = 2 * (4 * hidden**2 + 2 * hidden * wide) + 4 * length * hidden
@@ -133,7 +133,9 @@ ten. The ratio is the best peer's time over ours."""
     for size, _, rows in _larger(results):
         theirs = [row for row in rows if OURS not in row["side"]]
         for row in rows:
-            quotient = f"**{ratio(row, theirs):.2f}**" if row not in theirs else ""
+            quotient = (
+                f"**{ratio(row, theirs):.2f}**" if theirs and row not in theirs else ""
+            )
             lines.append([size, row["side"], f"{row['median']:.2f} s", quotient])
     if lines:
         yield f"### Larger models\n\n{FULL}, float32:"
@@ -236,7 +238,7 @@ def _others(results: dict[str, Any]) -> Iterator[str]:
         )
         if "tokens" in rows[0] and "peak" in results:
             tokens = rows[0]["tokens"]
-            least = operations(_size(results), count, tokens // count)
+            least = operations(_size(results), count, tokens / count)
             least /= results["peak"]
             yield (
                 f"They have {tokens:,} tokens, whose products alone would take "

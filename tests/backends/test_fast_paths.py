@@ -1,6 +1,7 @@
 """Fast paths give what the plain ones give, and step aside where they would not."""
 
 import copy
+import pickle
 import platform
 from typing import Any
 
@@ -278,9 +279,11 @@ def test_products_have_the_gradients_of_pytorch(change):
         x = torch.randn(2, 5, 7, requires_grad=True)
         weight, bias = torch.randn(3, 7, requires_grad=True), torch.randn(3)
         bias.requires_grad_()
-        y = product(before(x), weight, bias)
+        given = before(x)
+        y = product(given, weight, bias)
         first = torch.autograd.grad((y**3).sum(), (x, weight, bias), create_graph=True)
-        second = torch.autograd.grad(sum(g.square().sum() for g in first), (x, weight))
+        asked = (x, weight, given)  # given is x itself where nothing was done to it
+        second = torch.autograd.grad(sum(g.square().sum() for g in first), asked)
         return [y, *first, *second]
 
     def before(x):
@@ -295,6 +298,23 @@ def test_products_have_the_gradients_of_pytorch(change):
     for one, other in zip(ours, theirs, strict=True):
         largest = float(other.detach().abs().max())
         assert torch.allclose(one, other, rtol=1e-5, atol=1e-6 * largest)
+
+
+def test_activations_take_what_they_always_took():
+    import torch
+
+    from albert_torch.kernels import linear
+    from albert_torch.ops import ACTIVATIONS
+
+    with torch.inference_mode():
+        made = torch.randn(4, 7)
+    weight = torch.randn(3, 7, requires_grad=True)
+    for name, activation in ACTIVATIONS.items():
+        assert pickle.loads(pickle.dumps(activation)) is activation, name
+        assert linear(activation(made.clone()), weight).requires_grad
+        learns = activation(torch.randn(4, 7, requires_grad=True) * 1)
+        if not learns.is_leaf:
+            assert not linear(learns.detach_(), weight.detach()).requires_grad
 
 
 @ON_X86

@@ -91,6 +91,48 @@ def test_half_precision_goes_through(made):
     assert found.isfinite().all()
 
 
+def test_gradients_are_refused_and_not_made_up(made):
+    import torch
+
+    model = load_model(made, framework="torch", dtype="int8")
+    embeds = torch.randn(1, 4, model.config.embedding_size, requires_grad=True)
+    with pytest.raises(
+        InputError, match=r"only predicts.*another dtype, or call it un"
+    ):
+        model(inputs_embeds=embeds)
+    with torch.no_grad():
+        assert model(inputs_embeds=embeds).logits.isfinite().all()
+
+
+def test_changed_weights_are_seen(made):
+    import torch
+
+    from albert_torch.fused import freeze
+
+    model = load_model(made, framework="torch", dtype="int8")
+    freeze(model)
+    before = model(torch_ids()).logits
+    layer = model.albert.encoder.albert_layer_groups[0].albert_layers[0]
+    layer.attention.value.scales.mul_(3)
+    found = model(torch_ids()).logits
+    with fast_paths(False):
+        wanted = model(torch_ids()).logits
+    assert torch.allclose(found, wanted, atol=1e-5)
+    assert not torch.allclose(found, before, atol=1e-3)
+
+
+def test_processors_that_it_is_not_for(made, monkeypatch, caplog):
+    import torch
+
+    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: False)
+    load_model(made, framework="torch", dtype="int8")
+    assert "int8 takes longer than float32" in caplog.text
+    product = torch._int_mm
+    monkeypatch.setattr(torch, "_int_mm", lambda a, b: product(a, b).clamp(max=32767))
+    with pytest.raises(InputError, match=r"Sums of int8 overflow.*Give another dtype"):
+        load_model(made, framework="torch", dtype="int8")
+
+
 def torch_ids():
     import torch
 

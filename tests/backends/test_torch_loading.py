@@ -222,8 +222,8 @@ def test_number_types(asked, expected, keyword, tmp_path):
 
 def test_a_number_type_that_is_none(tmp_path):
     _, folder = saved(tmp_path, AlbertModel)
-    with pytest.raises(ConfigError, match=r"one of float64, .*, not 'int8'"):
-        AlbertModel.from_pretrained(folder, dtype="int8")
+    with pytest.raises(ConfigError, match=r"one of float64, .*, not 'int4'"):
+        AlbertModel.from_pretrained(folder, dtype="int4")
     assert torch.get_default_dtype() == torch.float32
 
 

@@ -142,7 +142,7 @@ def test_help_and_version():
     ("arguments", "message"),
     [
         (("parity", "--frameworks", "theano"), "theano is not among torch, tf, flax"),
-        (("parity", "--dtype", "int8"), "int8 is not among float64, float32"),
+        (("parity", "--dtype", "int4"), "int4 is not among float64, float32"),
         (("prove",), "No such command"),
     ],
 )
