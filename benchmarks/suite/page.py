@@ -202,7 +202,7 @@ def _limit(results: dict[str, Any]) -> str:
     return (
         "### How close to the machine\n\n"
         f"oneDNN's product of 1024 x 768 with 768 x 3072 in float32 reaches "
-        f"{peak / 1e9:.0f} GFLOP/s here, on all threads, measured before the rest. The "
+        f"{peak / 1e9:.0f} GFLOP/s here, on all threads, measured by itself. The "
         "products of a forward pass, over the whole time of the pass:\n\n"
         + _table(["side", "batch", "rate", "of the product's"], lines)
     )
