@@ -125,5 +125,6 @@ def _check_processor() -> None:
         )
     if not getattr(torch.cpu, "_is_vnni_supported", lambda: True)():
         logger.warning(
-            "This processor has no AVX512-VNNI: int8 takes longer than float32 here."
+            "This processor has no AVX512-VNNI, without which int8 is slow. Another "
+            "dtype is likely to be faster."
         )

@@ -309,9 +309,17 @@ def test_activations_take_what_they_always_took():
     with torch.inference_mode():
         made = torch.randn(4, 7)
     weight = torch.randn(3, 7, requires_grad=True)
+    assert linear(made, weight.detach()).shape == (4, 3)
+    for name in ("gelu", "gelu_new"):
+        assert linear(ACTIVATIONS[name](made), weight).requires_grad
+        reused = made.clone()  # nothing learns before it, and so nothing keeps it
+        activated = ACTIVATIONS[name](reused).requires_grad_()
+        found = linear(activated, weight).sum()
+        reused.zero_()
+        (grad,) = torch.autograd.grad(found, weight)
+        assert torch.allclose(grad, activated.detach().sum(0).expand(3, 7), atol=1e-5)
     for name, activation in ACTIVATIONS.items():
         assert pickle.loads(pickle.dumps(activation)) is activation, name
-        assert linear(activation(made.clone()), weight).requires_grad
         learns = activation(torch.randn(4, 7, requires_grad=True) * 1)
         if not learns.is_leaf:
             assert not linear(learns.detach_(), weight.detach()).requires_grad
