@@ -1,5 +1,10 @@
 """What every backend says when the inputs of a call do not fit the model."""
 
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
 from albert_core.config import AlbertConfig
 from albert_core.errors import InputError
 
@@ -63,6 +68,23 @@ def check_range(config: AlbertConfig, name: str, lowest: int, highest: int) -> N
             f"{name} holds {wrong}, but {field} is {size}, so ids go from 0 to "
             f"{size - 1}. Check that the tokenizer belongs to this model."
         )
+
+
+def check_arrays(config: AlbertConfig, arrays: Mapping[str, Any]) -> None:
+    """Refuse ids [..., seq] that do not fit the model, for programs that would not.
+
+    Args:
+        config: The configuration.
+        arrays: By the names of `TABLES`; others are left alone.
+
+    Raises:
+        InputError: Of `check_length` and `check_range`.
+    """
+    for name in TABLES.keys() & arrays.keys():
+        values = np.asarray(arrays[name])
+        if values.size:
+            check_length(config, values.shape[-1])
+            check_range(config, name, int(values.min()), int(values.max()))
 
 
 TABLES = {

@@ -133,6 +133,10 @@ _replayed: ContextVar[tuple[bool, Iterator[Tensor]] | None] = ContextVar(
 )
 
 
+# Set while a program is made that holds the shared layer once.
+_compact: ContextVar[bool] = ContextVar("compact", default=False)
+
+
 class Dropout(keras.layers.Dropout):
     """Dropout that, computed again for the backward pass, drops the same again."""
 
@@ -363,7 +367,9 @@ def attend(
         output_attentions: Return the probabilities.
         implementation: TensorFlow has one only.
     """
-    scores = einsum("bqhd,bkhd->bhqk", query, key) / sqrt(query.shape[-1])
+    # XLA is slower where it has to bring the heads forward by itself.
+    query, key, value = (tf.transpose(x, (0, 2, 1, 3)) for x in (query, key, value))
+    scores = einsum("bhqd,bhkd->bhqk", query, key) / sqrt(query.shape[-1])
     if relative is not None:
         scores = scores + relative
     scores = widen(scores)
@@ -373,8 +379,18 @@ def attend(
     weights = dropout(tf.cast(tf.nn.softmax(scores), value.dtype))
     if head_mask is not None:
         weights = weights * head_mask[:, None, None]
-    context = einsum("bhqk,bkhd->bqhd", weights, value)
+    context = tf.transpose(einsum("bhqk,bhkd->bhqd", weights, value), (0, 2, 1, 3))
     return context, weights if output_attentions else None
+
+
+@contextmanager
+def compact() -> Iterator[None]:
+    """Make programs of XLA, of predictions, that hold the shared layer once."""
+    token = _compact.set(True)
+    try:
+        yield
+    finally:
+        _compact.reset(token)
 
 
 def repeat(
@@ -410,6 +426,9 @@ def repeat(
         rows = _pack(hidden, bias)
         last, every, _ = repeat(group, times, rows, _within(bias, rows), *flags)
         return _unpack(last, bias), tuple(_unpack(x, bias) for x in every), ()
+    asked = output_attentions or output_hidden_states or head_mask is not None
+    if _compact.get() and not asked:
+        return _looped(group, times, hidden, bias), (), ()
     states: tuple[Tensor, ...] = ()
     attentions: tuple[Tensor, ...] = ()
     for index in range(times):
@@ -422,6 +441,17 @@ def repeat(
         states = (*states, hidden) if output_hidden_states else ()
         attentions = (*attentions, *weights) if output_attentions else ()
     return hidden, states, attentions
+
+
+def _looped(
+    group: keras.layers.Layer, times: int, hidden: Tensor, bias: Tensor | None
+) -> Tensor:
+    """Call a group several times; XLA, which unrolls nothing, compiles it once."""
+
+    def call(index: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        return index + 1, group(hidden, bias, None, False)[0]
+
+    return tf.while_loop(lambda index, _: index < times, call, (0, hidden))[1]
 
 
 def _recomputed(

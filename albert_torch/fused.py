@@ -15,7 +15,7 @@ from torch.nn.modules import module as torch_module
 
 from albert_core import fast
 from albert_torch import kernels
-from albert_torch.packing import Unpadded, attend_texts
+from albert_torch.packing import Unpadded, attend_texts, is_long
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 Pair = tuple[Any, Tensor]  # a weight, which may be `Int8`, and a bias
@@ -160,15 +160,15 @@ def run(
     blocks = _blocks(group, hidden)
     width = blocks[0].layer.attention.config.head_size
     texts = bias if isinstance(bias, Unpadded) else None
-    if texts is None:
-        tokens = hidden.flatten(0, 1)
+    tokens = texts.pack(hidden) if texts else hidden.flatten(0, 1)
+    rows, length = hidden.shape[:2]
+    if texts or (bias is None and is_long(length, hidden)):
+        within = attend_texts(texts.lengths if texts else [length] * rows, width)
+    else:
 
         def within(*parts: Tensor) -> Tensor:
-            shape = (*hidden.shape[:2], -1, width)
+            shape = (rows, length, -1, width)
             return attend(*(x.view(shape) for x in parts), bias).reshape_as(parts[0])
-    else:
-        tokens = texts.pack(hidden)
-        within = attend_texts(texts, width)
 
     def whole() -> Tensor:
         return texts.unpack(tokens) if texts else tokens.view_as(hidden)

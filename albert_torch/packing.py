@@ -1,12 +1,15 @@
 """Texts without their padding: where their tokens are, and attention text by text."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from albert_core.packing import Packed
+from albert_torch import kernels
+
+LONG = 448  # tokens from which its products by oneDNN take less time
 
 
 class Unpadded:
@@ -35,20 +38,40 @@ class Unpadded:
         return found.index_copy(0, self.places, tokens).unflatten(0, self.mask.shape)
 
 
-def attend_texts(texts: Unpadded, width: int) -> Callable[..., Tensor]:
+def attend_texts(lengths: Sequence[int], width: int) -> Callable[..., Tensor]:
     """Attention within each text, for query, key and value [tokens, heads * width]."""
 
     def attend(*parts: Tensor) -> Tensor:
         context = torch.empty_like(parts[0], memory_format=torch.contiguous_format)
+        heads = [x.unflatten(-1, (-1, width)).transpose(0, 1) for x in parts]
         start = 0
-        for length in texts.lengths:
+        for length in lengths:
             text = slice(start, start + length)
-            query, key, value = (
-                x[text].unflatten(-1, (-1, width)).transpose(0, 1)[None] for x in parts
-            )
-            found = functional.scaled_dot_product_attention(query, key, value)
-            context[text] = found[0].transpose(0, 1).flatten(1)
+            query, key, value = (x[:, text] for x in heads)
+            if is_long(length, query):
+                found = _head_by_head(query, key, value)
+            else:
+                found = functional.scaled_dot_product_attention(
+                    query[None], key[None], value[None]
+                )[0]
+            context[text] = found.transpose(0, 1).flatten(1)
             start += length
         return context
 
     return attend
+
+
+def is_long(length: int, x: Tensor) -> bool:
+    """Whether PyTorch's attention, whose products are MKL's, is not the fastest."""
+    return length >= LONG and kernels.suits(x, torch.float32)
+
+
+def _head_by_head(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attention [heads, seq, width] by oneDNN's products."""
+    query = query * query.shape[-1] ** -0.5
+    key, values = key.contiguous(), value.transpose(1, 2).contiguous()
+    found = [
+        kernels.linear(kernels.linear(q, k).softmax(-1), v)
+        for q, k, v in zip(query.contiguous(), key, values, strict=True)
+    ]
+    return torch.stack(found)

@@ -4,6 +4,7 @@ Each function takes a loaded model of its framework.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from albert_core import fast
 from albert_core.config import AlbertConfig
+from albert_core.inputs import check_arrays
 from albert_core.packing import Packed, pack
 
 BATCH_TOKENS = 8192  # at once, on an accelerator
@@ -81,11 +83,16 @@ def _packed(mask: NDArray[Any]) -> Any:
     return packed if packed.take.size <= WORTH * mask.size else mask
 
 
-def _with_packed(inputs: Arrays, padding: bool) -> dict[str, Any]:
+def _for_program(
+    model: Any, given: Mapping[str, NDArray[Any]], padding: bool
+) -> dict[str, Any]:
+    """Inputs of a compiled program, which looks at no numbers by itself."""
+    check_arrays(model.config, given)
+    inputs: dict[str, Any] = _shaped(model, given)
     mask = inputs.get("attention_mask")
-    if mask is None or padding:
-        return inputs
-    return {**inputs, "attention_mask": _packed(mask)}
+    if mask is not None and not padding:
+        inputs["attention_mask"] = _packed(mask)
+    return inputs
 
 
 def torch_predictor(model: Any) -> Predictor:
@@ -122,7 +129,10 @@ def torch_predictor(model: Any) -> Predictor:
 
 
 def tf_predictor(model: Any) -> Predictor:
-    """A predictor of a TensorFlow model: one graph, for every shape."""
+    """A predictor of a TensorFlow model: a program of XLA for each shape.
+
+    Without fast paths it is one graph, for every shape.
+    """
     import tensorflow as tf
 
     from albert_tf import ops
@@ -136,7 +146,9 @@ def tf_predictor(model: Any) -> Predictor:
         return tf.gather(hidden, positions, axis=1, batch_dims=1)
 
     @cache
-    def graph(names: tuple[str, ...], packs: bool, wanted: tuple[str, ...]) -> Any:
+    def graph(
+        names: tuple[str, ...], packs: bool, wanted: tuple[str, ...], compiled: bool
+    ) -> Any:
         chooses = model.head == "ForMultipleChoice"
         shape = (None, None, None) if chooses else (None, None)
         specs: dict[str, Any] = {
@@ -147,10 +159,11 @@ def tf_predictor(model: Any) -> Predictor:
             specs["attention_mask"] = Packed(*fields)
 
         def forward(inputs: Any) -> Any:
-            found = _outputs(model, ops, take, inputs)
+            with ops.compact() if compiled else nullcontext():
+                found = _outputs(model, ops, take, inputs)
             return {name: tf.cast(found[name], tf.float32) for name in wanted}
 
-        return tf.function(forward, input_signature=[specs])
+        return tf.function(forward, input_signature=[specs], jit_compile=compiled)
 
     def run(
         inputs: Mapping[str, NDArray[Any]],
@@ -158,17 +171,15 @@ def tf_predictor(model: Any) -> Predictor:
         padding: bool = False,
     ) -> Arrays:
         with tf.device(device):
-            rows = _with_packed(_shaped(model, inputs), padding)
-            mask = rows.get("attention_mask")
-            if fast.allowed() and isinstance(mask, np.ndarray) and mask.all():
-                del rows["attention_mask"]  # it hides nothing, and takes time
+            rows = _for_program(model, inputs, padding)
             given = {k: tf.nest.map_structure(tf.constant, x) for k, x in rows.items()}
             packs = isinstance(given.get("attention_mask"), Packed)
-            found = graph(tuple(given), packs, tuple(wanted))(given)
+            forward = graph(tuple(given), packs, tuple(wanted), fast.allowed())
+            found = forward(given)
         return {name: value.numpy() for name, value in found.items()}
 
     tokens = _batch_tokens(model.config, "CPU" in device)
-    return Predictor(model.config, run, tokens, False, tf.constant)
+    return Predictor(model.config, run, tokens, True, tf.constant)
 
 
 def flax_predictor(model: Any) -> Predictor:
@@ -197,7 +208,7 @@ def flax_predictor(model: Any) -> Predictor:
         padding: bool = False,
     ) -> Arrays:
         with jax.default_matmul_precision("highest"):
-            rows = _with_packed(_shaped(model, inputs), padding)
+            rows = _for_program(model, inputs, padding)
             found = compiled(state, rows, tuple(wanted))
         return {name: np.asarray(value) for name, value in found.items()}
 

@@ -18,7 +18,7 @@ from albert_zoo.console import Progress
 def warm_up(model: str, batch_tokens: int | None, **given: Any) -> None:
     """Compile what JAX needs for MODEL, and keep it for `albert-zoo run`.
 
-    PyTorch and TensorFlow have nothing to compile. Programs are kept in
+    PyTorch has nothing to compile, and TensorFlow keeps nothing. Programs are kept in
     ~/.cache/albert-zoo/jax, or where ALBERT_ZOO_CACHE says; 0 keeps none.
 
     \b

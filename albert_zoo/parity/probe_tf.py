@@ -1,6 +1,7 @@
 """A TensorFlow model to look at; its twins are probe_torch.py and probe_flax.py."""
 
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import albert_tf
 from albert_core.config import AlbertConfig
 from albert_core.reference import Stage
 from albert_core.spelling import KERAS
+from albert_tf import ops
 from albert_zoo.backends import Arrays, flatten
 from albert_zoo.parity.budgets import Mode
 from albert_zoo.parity.padding import without_padding
@@ -35,8 +37,14 @@ class TFProbe:
         return flatten(self._run(inputs, **ASKED), self._array)
 
     def packed(self, inputs: Inputs) -> Arrays:
-        """See `probes.Probe`."""
-        return flatten(self._run(without_padding(inputs)), self._array)
+        """See `probes.Probe`; as a program of XLA where there is padding."""
+        self._set()
+        given = dict(cast(without_padding(inputs), self.mode))
+        # A program takes a second to compile, and others would show no more.
+        run = self.model if np.all(inputs.get("attention_mask", 1)) else self._program
+        with ops.compact():
+            found = run(tf.nest.map_structure(tf.constant, given))
+        return flatten(found, self._array)
 
     def stage(self, stage: Stage) -> NDArray[Any]:
         """See `probes.Probe`."""
@@ -68,6 +76,13 @@ class TFProbe:
         tf32 = tf.config.experimental.tensor_float_32_execution_enabled()
         device = self.model.weights[0].value.device
         return {"device": device.rpartition("/")[2], "tensor_float_32": str(tf32)}
+
+    @cached_property
+    def _program(self) -> Any:
+        def run(given: Any) -> dict[str, Any]:
+            return dict(self.model(given))
+
+        return tf.function(run, jit_compile=True, reduce_retracing=True)
 
     def _run(self, inputs: Inputs, **options: Any) -> Any:
         self._set()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from albert_core.errors import InputError
 from albert_core.fast import fast_paths
 from albert_core.packing import pack
 from albert_core.reference import Reference
@@ -123,6 +124,22 @@ def test_predictors_leave_padding_out_of_every_head(framework, head, tmp_path):
         plain = predictor.run(inputs, HEADS[head])
     for name in HEADS[head]:
         assert np.allclose(found[name], plain[name], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_predictors_refuse_ids_that_a_program_would_take(framework, tmp_path):
+    path = write(tmp_path / "made", tiny())
+    model = class_of(framework, "Model").from_pretrained(path)
+    predictor = getattr(predictors, f"{framework}_predictor")(model)
+    config, ids = model.config, np.ones((1, 4), np.int32)
+    longest = config.max_position_embeddings
+    for name, given, said in (
+        ("input_ids", ids * config.vocab_size, f"vocab_size is {config.vocab_size}"),
+        ("token_type_ids", -ids, "token_type_ids holds -1"),
+        ("input_ids", np.ones((1, longest + 1), np.int32), "Truncate or split"),
+    ):
+        with pytest.raises(InputError, match=said):
+            predictor.run({"input_ids": ids, name: given}, ("last_hidden_state",))
 
 
 # What only PyTorch has
@@ -351,6 +368,32 @@ def test_an_activation_is_not_kept_for_its_gradients(model):
     config = one.config
     activated = ids.numel() * config.intermediate_size * config.num_hidden_layers * 4
     assert sizes[1] - sizes[0] >= activated
+
+
+@ON_X86
+@pytest.mark.parametrize("padded", [False, True])
+def test_long_texts_attend_head_by_head(model, padded, monkeypatch):
+    import torch
+
+    from albert_core.packing import Packed
+    from albert_torch import packing
+
+    one, ids = model
+    mask = torch.from_numpy(ragged()[1]) if padded else torch.ones_like(ids)
+    with fast_paths(False):
+        wanted = one(ids, attention_mask=mask).last_hidden_state.detach()
+    monkeypatch.setattr(packing, "LONG", 4)
+    taken, own = [], packing._head_by_head
+    monkeypatch.setattr(
+        packing, "_head_by_head", lambda q, *x: taken.append(q.shape[1]) or own(q, *x)
+    )
+    with torch.no_grad():
+        found = one(ids, attention_mask=Packed(mask)).last_hidden_state
+    lengths = [n for n in mask.sum(1).tolist() if n >= 4]
+    times = one.config.num_hidden_layers * one.config.inner_group_num
+    assert taken == lengths * times
+    assert off(found, wanted, mask.numpy()) < 2e-6
+    assert off(found, wanted, mask.numpy()) > 0
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script`:DeprecationWarning")  # its own
