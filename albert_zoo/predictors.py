@@ -3,6 +3,7 @@
 Each function takes a loaded model of its framework.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from albert_core.config import AlbertConfig
 from albert_core.inputs import check_arrays
 from albert_core.packing import Packed, pack
 
+logger = logging.getLogger("albert_zoo")
 BATCH_TOKENS = 8192  # at once, on an accelerator
 NEAR = 3 * 2**20  # numbers of a layer's widest part at once, on a CPU
 WORTH = 0.85  # texts are packed where their rows have less than this of all places
@@ -77,7 +79,7 @@ def _begins(mask: Any) -> Any:
 def _packed(mask: NDArray[Any]) -> Any:
     """The mask [..., seq], in a form that leaves padding out where that is worth it."""
     rows = mask.reshape(-1, mask.shape[-1])
-    if not fast.allowed() or not _begins(rows):
+    if not fast.allowed() or rows.all() or not _begins(rows):
         return mask
     packed = pack(rows, few_shapes=True)
     return packed if packed.take.size <= WORTH * mask.size else mask
@@ -141,6 +143,7 @@ def tf_predictor(model: Any) -> Predictor:
         # Rounding to 10 bits would set this framework apart from the others.
         tf.config.experimental.enable_tensor_float_32_execution(False)
     device = model.weights[0].value.device
+    refused: list[Exception] = []  # what XLA said, if it cannot compile the model
 
     def take(hidden: Any, positions: Any) -> Any:
         return tf.gather(hidden, positions, axis=1, batch_dims=1)
@@ -174,8 +177,19 @@ def tf_predictor(model: Any) -> Predictor:
             rows = _for_program(model, inputs, padding)
             given = {k: tf.nest.map_structure(tf.constant, x) for k, x in rows.items()}
             packs = isinstance(given.get("attention_mask"), Packed)
-            forward = graph(tuple(given), packs, tuple(wanted), fast.allowed())
-            found = forward(given)
+            key = (tuple(given), packs, tuple(wanted))
+            try:
+                found = graph(*key, fast.allowed() and not refused)(given)
+            except tf.errors.OpError as problem:
+                if refused or not fast.allowed():
+                    raise
+                found = graph(*key, False)(given)  # or it is something else's fault
+                refused.append(problem)
+                logger.warning(
+                    "XLA cannot compile this model, so that it predicts more slowly: "
+                    "%s",
+                    str(problem).partition("\n")[0],
+                )
         return {name: value.numpy() for name, value in found.items()}
 
     tokens = _batch_tokens(model.config, "CPU" in device)

@@ -17,8 +17,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -151,27 +152,38 @@ def all_pairs(place: Path, names: Sequence[str], rounds: int) -> None:
         click.echo(f"| {one} | {' | '.join(cells)} |")
 
 
-def beside_transformers(
-    place: Path, names: Sequence[str], python: str, rounds: int
-) -> None:
+def roads(place: Path, python: str, rounds: int) -> Iterator[dict[str, Any]]:
+    """What transformers can convert, by both.
+
+    Args:
+        place: A folder for checkpoints.
+        python: The interpreter where transformers is.
+        rounds: Turns of each.
+    """
+    source = sample("albert-base-v2", place / "source")
+    for (one, other), code in PEERS.items():
+        start, target = place / one, place / "target"
+        if not start.exists():
+            ended(convert(source, start, one))
+        sides = {
+            "ours": convert(start, target, other),
+            "theirs": [python, "-c", _THEIRS + code, start, target],
+        }
+        found = medians(sides, target, rounds)
+        same = subprocess.run([ZOO, "hash", start, target], stdout=subprocess.DEVNULL)
+        yield {"from": one, "to": other, "same": not same.returncode, **found}
+
+
+def beside_transformers(place: Path, python: str, rounds: int) -> None:
     """Print a table of the roads that transformers has."""
     click.echo("\n| road | albert-zoo | transformers | ratio | memory | same bits |")
     click.echo("|---|---|---|---|---|---|")
-    for (one, other), code in PEERS.items():
-        if not {one, other} <= set(names):
-            continue
-        source, target = place / one, place / "target"
-        sides = {
-            "ours": convert(source, target, other),
-            "theirs": [python, "-c", _THEIRS + code, source, target],
-        }
-        found = medians(sides, target, rounds)
-        ours, theirs = found["ours"], found["theirs"]
-        same = subprocess.run([ZOO, "hash", source, target], stdout=subprocess.DEVNULL)
+    for row in roads(place, python, rounds):
+        ours, theirs = row["ours"], row["theirs"]
         click.echo(
-            f"| {one} → {other} | {shown(ours)} | {shown(theirs)} "
+            f"| {row['from']} → {row['to']} | {shown(ours)} | {shown(theirs)} "
             f"| {theirs[0] / ours[0]:.1f} | {theirs[1] / ours[1]:.1f} "
-            f"| {'no' if same.returncode else 'yes'} |"
+            f"| {'yes' if row['same'] else 'no'} |"
         )
 
 
@@ -224,7 +236,7 @@ def main(
         else:
             all_pairs(place, names, rounds)
             if peer_python:
-                beside_transformers(place, names, peer_python, rounds)
+                beside_transformers(place / "roads", peer_python, rounds)
     click.echo(f"load after: {os.getloadavg()[0]:.1f}")
 
 

@@ -26,7 +26,10 @@ import click
 from benchmarks.suite import forward, limits, others, page
 from benchmarks.suite.peers import PEERS
 
-PARTS = ("peak", "profile", "forward", "sizes", "step", "pipeline", "start")
+PARTS = (
+    *("peak", "profile", "forward", "sizes", "step", "finetuning", "pipeline"),
+    *("tokenization", "conversion", "start"),
+)
 SIZE = "base"
 
 
@@ -110,12 +113,17 @@ def run(
                 *forward.all_rows(environments, at("Model"), threads, rounds)
             ],
             "sizes": lambda: [
-                *forward.larger_rows(
-                    environments, partial(at, "Model"), threads, min(rounds, 2)
-                )
+                *forward.larger_rows(environments, partial(at, "Model"), threads)
             ],
             "step": lambda: [
-                *others.steps(environments, at("ForPreTraining"), threads, rounds)
+                *others.pretraining_steps(
+                    environments, at("ForPreTraining"), threads, rounds
+                )
+            ],
+            "finetuning": lambda: [
+                *others.finetuning_steps(
+                    environments, at("ForSequenceClassification"), threads, rounds
+                )
             ],
             "pipeline": lambda: [
                 *others.pipelines(
@@ -126,6 +134,12 @@ def run(
                     texts,
                 )
             ],
+            "tokenization": lambda: [
+                *others.tokenizers(environments, at("Model"), threads, rounds)
+            ],
+            "conversion": lambda: others.conversions(
+                environments, Path(place) / "roads"
+            ),
             "start": lambda: [*others.starts(environments, ASSETS / BUNDLED, rounds)],
         }
         for part in chosen or PARTS:

@@ -20,7 +20,7 @@ SHAPES: Mapping[str, tuple[int, int, bool]] = {
     "2 x 512": (2, 512, False),
     "1 x 512": (1, 512, False),
 }
-TIMES = {"1 x 32": 10}  # calls in a turn, where one is over in no time
+TIMES = {"1 x 32": 30}  # calls in a turn, where one is over in no time
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "torch": ("torch: albert-zoo", "torch: transformers 5", "ONNX Runtime"),
     "tf": tuple(side for side in SIDES if side.startswith("tf")),
@@ -31,7 +31,7 @@ TYPES: Mapping[str, tuple[str, ...]] = {
     "bfloat16": ("torch: albert-zoo", "torch: transformers 5"),
     "int8": ("torch: albert-zoo", "ONNX Runtime"),
 }
-LARGER = ("large", "xlarge")  # sizes besides base
+LARGER = {"large": 2, "xlarge": 1}  # sizes besides base, and turns of each
 
 
 def inputs(shape: str, vocabulary: int) -> dict[str, np.ndarray]:
@@ -72,20 +72,18 @@ def all_rows(
 
 
 def larger_rows(
-    pythons: Mapping[str, str],
-    at: Callable[[str], Path],
-    threads: int,
-    rounds: int,
+    pythons: Mapping[str, str], at: Callable[[str], Path], threads: int
 ) -> Iterator[dict[str, Any]]:
-    """Every group in float32, on one shape; `at` has the checkpoint of a size."""
-    for size in LARGER:
+    """Every group and shape in float32; `at` has the checkpoint of a size."""
+    for size, rounds in LARGER.items():
+        folder = at(size)
         for group, names in GROUPS.items():
-            folder = at(size)
             with workers(
                 "forward", names, pythons, folder, "float32", threads
             ) as sides:
-                for row in _rows(sides, FULL, folder, rounds):
-                    yield row | {"group": group, "size": size}
+                for shape in SHAPES:
+                    for row in _rows(sides, shape, folder, rounds):
+                        yield row | {"group": group, "size": size}
 
 
 def _rows(

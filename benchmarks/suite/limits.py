@@ -23,8 +23,9 @@ print(2 * 1024 * 768 * 3072 / statistics.median(times[10:]))
 
 # What PyTorch's profiler calls the parts of a pass; all else is small.
 PARTS = {
-    "mkldnn::_linear_pointwise": "products, with gelu in them",
+    "mkldnn::_linear_pointwise": "products",
     "aten::_scaled_dot_product_flash_attention_for_cpu": "attention",
+    "aten::_softmax": "softmax",
     "aten::native_layer_norm": "norms",
     "aten::add_": "sums",
 }
@@ -69,3 +70,18 @@ def shares(
         parts = {name: found.pop(key, 0) / whole for key, name in PARTS.items()}
         parts["all else"] = sum(found.values()) / whole
         yield {"batch": f"{rows} x {length}", "shares": parts}
+
+
+def operations(size: dict[str, int], rows: int, length: float) -> float:
+    """Floating-point operations of the products of a forward pass."""
+    hidden, wide = size["hidden_size"], size["intermediate_size"]
+    layer = 2 * (4 * hidden**2 + 2 * hidden * wide) + 4 * length * hidden
+    mapped = 2 * size["embedding_size"] * hidden
+    return rows * length * (layer * size["num_hidden_layers"] + mapped)
+
+
+def size_of(results: Mapping[str, Any]) -> dict[str, int]:
+    """The configuration of the model that was measured."""
+    from albert_core import preset
+
+    return preset(f"albert-{results['machine']['size']}-v2").config.to_dict()

@@ -1,5 +1,6 @@
-"""A step of pretraining, pipelines, and the start of a program."""
+"""Steps of training, pipelines, tokenizers, and the start of a program."""
 
+import json
 import statistics
 import subprocess
 import time
@@ -11,7 +12,7 @@ import numpy as np
 
 from benchmarks.suite.forward import SEED, VOCABULARY
 from benchmarks.suite.processes import in_turns, workers
-from benchmarks.suite.sides import PIPELINES, STEPS
+from benchmarks.suite.work import FINETUNING, PIPELINES, PRETRAINING, TOKENIZERS, WORK
 
 ROWS, LENGTH, PREDICTIONS = 8, 128, 20
 # What texts are made of, so that the tokenizers have work.
@@ -23,6 +24,14 @@ very upon about may its only now like little then can made should did us such gr
 before must two these see know over much down after first good men old shall day
 """
 
+# In a small process: the system counts what a parent had as its child's, too.
+ROADS = """
+import json, sys
+from pathlib import Path
+from benchmarks.conversion import roads
+print(json.dumps([*roads(Path(sys.argv[1]), sys.argv[2], 2)]))
+"""
+TEXTS = 10_000  # of the tokenizers
 SAY = "He opened the [MASK] and went out."
 STARTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "`import albert_zoo`": ("zoo", ("-c", "import albert_zoo")),
@@ -47,25 +56,62 @@ STARTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
-def steps(
+def pretraining_steps(
     pythons: Mapping[str, str], folder: Path, threads: int, rounds: int
 ) -> Iterator[dict[str, Any]]:
     """A step of pretraining: the same batch, the same loss, AdamW."""
     stream = np.random.default_rng(SEED)
-    shape = (ROWS, LENGTH)
     places = [stream.choice(LENGTH, PREDICTIONS, replace=False) for _ in range(ROWS)]
-    given = {
-        "input_ids": stream.integers(5, VOCABULARY, shape, np.int32),
-        "attention_mask": np.ones(shape, np.int32),
-        "token_type_ids": np.zeros(shape, np.int32),
+    given = _batch(stream) | {
         "masked_lm_positions": np.array(places, np.int32),
         "masked_lm_labels": stream.integers(5, VOCABULARY, (ROWS, PREDICTIONS)),
         "sentence_order_label": np.arange(ROWS) % 2,
     }
-    with workers("step", STEPS, pythons, folder, "float32", threads) as sides:
+    yield from _steps(PRETRAINING, given, pythons, folder, threads, rounds)
+
+
+def finetuning_steps(
+    pythons: Mapping[str, str], folder: Path, threads: int, rounds: int
+) -> Iterator[dict[str, Any]]:
+    """A step of fine-tuning with two classes: the same batch, the same loss, AdamW."""
+    stream = np.random.default_rng(SEED)
+    given = _batch(stream) | {"labels": np.arange(ROWS) % 2}
+    yield from _steps(FINETUNING, given, pythons, folder, threads, rounds)
+
+
+def _batch(stream: np.random.Generator) -> dict[str, np.ndarray]:
+    shape = (ROWS, LENGTH)
+    return {
+        "input_ids": stream.integers(5, VOCABULARY, shape, np.int32),
+        "attention_mask": np.ones(shape, np.int32),
+        "token_type_ids": np.zeros(shape, np.int32),
+    }
+
+
+def _steps(
+    work: str,
+    given: Mapping[str, np.ndarray],
+    pythons: Mapping[str, str],
+    folder: Path,
+    threads: int,
+    rounds: int,
+) -> Iterator[dict[str, Any]]:
+    with workers(work, WORK[work], pythons, folder, "float32", threads) as sides:
         rows, outputs = in_turns(sides, given, folder, rounds)
     for name, row in rows.items():
         yield row | {"loss": float(outputs[name])}
+
+
+def tokenizers(
+    pythons: Mapping[str, str], folder: Path, threads: int, rounds: int
+) -> Iterator[dict[str, Any]]:
+    """Many texts at once, to lists of ids."""
+    given = {"texts": np.array(texts(TEXTS))}
+    size = sum(len(text.encode()) for text in given["texts"].tolist())
+    with workers("tokenize", TOKENIZERS, pythons, folder, "float32", threads) as sides:
+        rows, outputs = in_turns(sides, given, folder, rounds)
+    for name, row in rows.items():
+        yield row | {"bytes": size, "tokens": int(outputs[name])}
 
 
 def texts(count: int) -> list[str]:
@@ -91,6 +137,19 @@ def pipelines(
     for name, row in rows.items():
         apart = float(np.abs(outputs[name] - first).max())
         yield row | {"texts": count, "tokens": tokens, "apart": apart}
+
+
+def conversions(pythons: Mapping[str, str], folder: Path) -> list[dict[str, Any]]:
+    """What transformers 4 can convert, beside it."""
+    if (python := pythons.get("transformers4")) is None:
+        return []
+    shown = subprocess.run(
+        [pythons["zoo"], "-c", ROADS, str(folder), python],
+        cwd=Path(__file__).parents[2],
+        check=True,
+        stdout=subprocess.PIPE,
+    )
+    return json.loads(shown.stdout)
 
 
 def starts(

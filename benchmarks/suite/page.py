@@ -1,11 +1,14 @@
 """docs/performance.md, from what was measured and nothing else."""
 
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+from benchmarks.suite import page_others
 from benchmarks.suite.forward import FULL, GROUPS, LARGER, SHAPES
-from benchmarks.suite.others import LENGTH, PREDICTIONS, ROWS
+from benchmarks.suite.limits import operations, size_of
+from benchmarks.suite.page_others import table
 from benchmarks.suite.picture import draw
 
 OURS = "albert-zoo"
@@ -18,6 +21,7 @@ HEADINGS = {
     ("tf", "float32"): "TensorFlow, float32",
     ("flax", "float32"): "JAX, float32",
 }
+STEPS = {"step": "Pretraining step", "finetuning": "Fine-tuning step"}
 Row = dict[str, Any]
 
 
@@ -42,9 +46,10 @@ def compared(results: dict[str, Any]) -> Iterator[tuple[str, str, Row, list[Row]
                 if (row["group"], row["dtype"], row["shape"]) == (group, dtype, shape)
             ]
             yield from _split(heading, shape, rows)
-    for size, group, rows in _larger(results):
-        yield from _split(HEADINGS[group, "float32"], f"{size}, {FULL}", rows)
-    yield from _split("Pretraining step", "", results.get("step", []))
+    for size, group, shape, rows in _larger(results):
+        yield from _split(HEADINGS[group, "float32"], f"{size}, {shape}", rows)
+    for part, heading in STEPS.items():
+        yield from _split(heading, "", results.get(part, []))
     rows = results.get("pipeline", [])
     theirs = [row for row in rows if OURS not in row["side"]]
     for row in rows:
@@ -61,26 +66,20 @@ def _split(
         yield heading, work, ours[0], theirs
 
 
-def _larger(results: dict[str, Any]) -> Iterator[tuple[str, str, list[Row]]]:
-    for size in LARGER:
-        for group in GROUPS:
-            known = results.get("sizes", [])
-            rows = [x for x in known if (x["size"], x["group"]) == (size, group)]
-            if rows:
-                yield size, group, rows
+def _larger(results: dict[str, Any]) -> Iterator[tuple[str, str, str, list[Row]]]:
+    for key in product(LARGER, GROUPS, SHAPES):
+        rows = [
+            row
+            for row in results.get("sizes", [])
+            if (row["size"], row["group"], row["shape"]) == key
+        ]
+        if rows:
+            yield *key, rows
 
 
 def ratio(ours: Row, theirs: list[Row]) -> float:
     """How many times the best of the peers takes of our time."""
     return min(row["median"] for row in theirs) / ours["median"]
-
-
-def operations(size: dict[str, int], rows: int, length: float) -> float:
-    """Floating-point operations of the products of a forward pass."""
-    hidden, wide = size["hidden_size"], size["intermediate_size"]
-    layer = 2 * (4 * hidden**2 + 2 * hidden * wide) + 4 * length * hidden
-    mapped = 2 * size["embedding_size"] * hidden
-    return rows * length * (layer * size["num_hidden_layers"] + mapped)
 
 
 def _sections(results: dict[str, Any]) -> Iterator[str]:
@@ -115,7 +114,7 @@ python -m benchmarks.suite page results.json docs
         text = "\n".join(behind)
         yield f"## Where a peer is faster\n\nThe best peer's time over ours:\n\n{text}"
     yield from _forward(results)
-    yield from _others(results)
+    yield from page_others.sections(results)
 
 
 def _forward(results: dict[str, Any]) -> Iterator[str]:
@@ -124,34 +123,44 @@ def _forward(results: dict[str, Any]) -> Iterator[str]:
 Arrays in, last hidden states out. Ours is what the pipelines run,
 `albert_zoo.predictors`, with its [fast paths](fast-paths.md). The ragged batch has
 texts of different lengths; the peers compute its padding. A turn is one call, of 1 x 32
-ten. The ratio is the best peer's time over ours."""
+thirty. The ratio is the best peer's time over ours."""
     for (group, dtype), heading in HEADINGS.items():
-        table = _forward_table(results, group, dtype)
-        if table:
-            yield f"### {heading}\n\n{table}"
-    lines: list[list[str]] = []
-    for size, _, rows in _larger(results):
-        theirs = [row for row in rows if OURS not in row["side"]]
-        for row in rows:
-            quotient = (
-                f"**{ratio(row, theirs):.2f}**" if theirs and row not in theirs else ""
-            )
-            lines.append([size, row["side"], f"{row['median']:.2f} s", quotient])
+        shown = _forward_table(results, group, dtype)
+        if shown:
+            yield f"### {heading}\n\n{shown}"
+    lines = [
+        [
+            size,
+            HEADINGS[group, "float32"].removesuffix(", float32"),
+            shape,
+            *_beside(rows),
+        ]
+        for size, group, shape, rows in _larger(results)
+    ]
     if lines:
-        yield f"### Larger models\n\n{FULL}, float32:"
-        yield _table(["size", "side", "time", "ratio"], lines)
+        yield "### Larger models\n\nfloat32, in fewer turns than the base size:"
+        head = ["size", "framework", "batch", "albert-zoo", "best peer", "", "ratio"]
+        yield table(head, lines)
     if "peak" in results:
         yield _limit(results)
     if profiles := results.get("profile"):
-        yield "### Where PyTorch's time goes\n\nOurs, by PyTorch's profiler:"
+        yield (
+            "### Where PyTorch's time goes\n\nOurs, by PyTorch's profiler. Products "
+            "have gelu in them, and those of a long text's attention are among them:"
+        )
         names = list(profiles[0]["shares"])
         parts = [
             [row["batch"], *(f"{row['shares'][name]:.0%}" for name in names)]
             for row in profiles
         ]
-        yield _table(["batch", *names], parts)
+        yield table(["batch", *names], parts)
     firsts = [
-        [row["side"], f"{row['loading']:.2f} s", f"{row['first']:.2f} s"]
+        [
+            row["side"],
+            f"{row['loading']:.2f} s",
+            f"{row['loaded'] / 1e9:.2f} GB",
+            f"{row['first']:.2f} s",
+        ]
         for row in results.get("forward", ())
         if row["shape"] == FULL
         and row["dtype"] == "float32"
@@ -160,9 +169,20 @@ ten. The ratio is the best peer's time over ours."""
     if firsts:
         yield (
             "### The first call\n\nLoading a checkpoint, with the imports for it, and "
-            "then the first call of 8 x 128, with all that is traced and compiled:"
+            "then the first call of 8 x 128, with all that is traced and compiled. "
+            "Memory is the largest resident set until then, imports and all:"
         )
-        yield _table(["side", "loading", "first call"], firsts)
+        yield table(["side", "loading", "memory", "first call"], firsts)
+
+
+def _beside(rows: list[Row]) -> list[str]:
+    """Our time, the best peer's, who that is, and the ratio."""
+    ours, *theirs = (f"{row['median']:.3g} s" for row in rows)
+    if not theirs:
+        return [ours, "", "", ""]
+    best = min(rows[1:], key=lambda row: row["median"])
+    quotient = f"**{ratio(rows[0], rows[1:]):.2f}**"
+    return [ours, f"{best['median']:.3g} s", best["side"], quotient]
 
 
 def _forward_table(results: dict[str, Any], group: str, dtype: str) -> str:
@@ -181,17 +201,11 @@ def _forward_table(results: dict[str, Any], group: str, dtype: str) -> str:
         cells = [f"{1000 * found[side]['median']:.0f} ms" for side in sides]
         quotient = f"**{ratio(found[sides[0]], theirs):.2f}**" if theirs else ""
         lines.append([shape, *cells, quotient])
-    return _table(["", *sides, "ratio"], lines)
-
-
-def _size(results: dict[str, Any]) -> dict[str, int]:
-    from albert_core import preset
-
-    return preset(f"albert-{results['machine']['size']}-v2").config.to_dict()
+    return table(["", *sides, "ratio"], lines)
 
 
 def _limit(results: dict[str, Any]) -> str:
-    size, peak = _size(results), results["peak"]
+    size, peak = size_of(results), results["peak"]
     lines: list[list[str]] = []
     for row in results.get("forward", ()):
         rows, length, ragged = SHAPES[row["shape"]]
@@ -204,55 +218,5 @@ def _limit(results: dict[str, Any]) -> str:
         f"oneDNN's product of 1024 x 768 with 768 x 3072 in float32 reaches "
         f"{peak / 1e9:.0f} GFLOP/s here, on all threads, measured by itself. The "
         "products of a forward pass, over the whole time of the pass:\n\n"
-        + _table(["side", "batch", "rate", "of the product's"], lines)
+        + table(["side", "batch", "rate", "of the product's"], lines)
     )
-
-
-def _others(results: dict[str, Any]) -> Iterator[str]:
-    if rows := results.get("step"):
-        lines = [
-            [
-                row["side"],
-                f"{row['median']:.2f} s",
-                f"{row['peak'] / 1e9:.2f} GB",
-                f"{row['loss']:.6f}",
-            ]
-            for row in rows
-        ]
-        yield (
-            f"## A step of pretraining\n\nPyTorch, float32, {ROWS} x {LENGTH} with "
-            f"{PREDICTIONS} predictions a row, both losses, AdamW, gradients clipped. "
-            "Memory is the largest resident set of the process.\n\n"
-            + _table(["side", "step", "memory", "loss of the first"], lines)
-        )
-    if rows := results.get("pipeline"):
-        count = rows[0]["texts"]
-        lines = [
-            [row["side"], f"{row['median']:.2f} s", f"{count / row['median']:.1f}"]
-            for row in rows
-        ]
-        yield (
-            f"## Pipelines\n\n`text-classification` of {count} texts of different "
-            "lengths, from strings to labels.\n\n"
-            + _table(["side", "time", "texts a second"], lines)
-        )
-        if "tokens" in rows[0] and "peak" in results:
-            tokens = rows[0]["tokens"]
-            least = operations(_size(results), count, tokens / count)
-            least /= results["peak"]
-            yield (
-                f"They have {tokens:,} tokens, whose products alone would take "
-                f"{least:.2f} s at the rate of oneDNN's product above, without "
-                "padding, strings and all else."
-            )
-    if rows := results.get("start"):
-        lines = [[row["side"], f"{row['median']:.2f} s"] for row in rows]
-        yield (
-            "## Start\n\nWhole processes, from their start to their end.\n\n"
-            + _table(["", "time"], lines)
-        )
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

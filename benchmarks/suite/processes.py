@@ -5,6 +5,7 @@ import os
 import statistics
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -12,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.suite.sides import WORK
+from benchmarks.suite.work import WORK
 
 WORKER = Path(__file__).with_name("worker.py")
+PAUSE = 0.2  # seconds; threads of some libraries stay awake after a turn
 
 
 class Worker:
@@ -30,6 +32,7 @@ class Worker:
 
     Attributes:
         loading: Seconds that it took to load.
+        loaded: Bytes of memory that it had had at most by then.
         peak: Bytes of memory that it has had at most.
     """
 
@@ -50,6 +53,7 @@ class Worker:
         )
         self.peak = 0
         self.loading = self._answer()
+        self.loaded = self.peak
 
     def run(self, **command: str | int) -> float:
         """Seconds of one run, the mean of as many as "times" says."""
@@ -119,8 +123,10 @@ def in_turns(
         outputs[name] = np.load(path)
     for _ in range(rounds):
         for name, side in sides.items():
+            time.sleep(PAUSE)
             rows[name]["seconds"].append(side.run(times=times))
     for name, row in rows.items():
         row["median"] = statistics.median(row["seconds"])
-        row |= {"peak": sides[name].peak, "loading": sides[name].loading}
+        side = sides[name]
+        row |= {"peak": side.peak, "loading": side.loading, "loaded": side.loaded}
     return rows, outputs

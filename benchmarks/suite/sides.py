@@ -157,73 +157,6 @@ def _keras_hub(backend):
     return load
 
 
-def _zoo_step(folder, dtype):
-    import numpy as np
-
-    from albert_core.optimization import OPTIMIZERS
-    from albert_core.training import parts
-    from albert_torch import AlbertForPreTraining
-    from albert_torch.training import Training
-
-    model = AlbertForPreTraining.from_pretrained(folder, **NO_DROPOUT)
-    training = Training(model, OPTIMIZERS["adamw"])
-    return lambda inputs: np.array(training.step(parts(inputs), 1e-5, 0)["loss"])
-
-
-def _transformers_step(folder, dtype):
-    import numpy as np
-    import torch
-    from transformers import AlbertForPreTraining
-
-    model = AlbertForPreTraining.from_pretrained(folder, **NO_DROPOUT).train()
-    optimizer = torch.optim.AdamW(model.parameters(), 1e-5, weight_decay=0.01)
-
-    def run(inputs):
-        given = {name: torch.from_numpy(x).long() for name, x in inputs.items()}
-        places = given.pop("masked_lm_positions")
-        labels = torch.full_like(given["input_ids"], -100)
-        labels.scatter_(1, places, given.pop("masked_lm_labels"))
-        optimizer.zero_grad()
-        loss = model(**given, labels=labels).loss
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        return np.array(loss.item())
-
-    return run
-
-
-def _zoo_pipeline(framework):
-    def load(folder, dtype):
-        from albert_zoo import pipeline
-
-        classify = pipeline("text-classification", folder, framework=framework)
-        return lambda inputs: _scores(classify(inputs["texts"].tolist()))
-
-    return load
-
-
-def _transformers_pipeline(batch_size):
-    def load(folder, dtype):
-        from transformers import pipeline
-
-        classify = pipeline("text-classification", folder, device="cpu")
-
-        def run(inputs):
-            return _scores(classify(inputs["texts"].tolist(), batch_size=batch_size))
-
-        return run
-
-    return load
-
-
-def _scores(found):
-    import numpy as np
-
-    return np.array([row["score"] for row in found])
-
-
-NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 # Side -> environment and loader. keras-hub has other weights, which are as fast.
 SIDES = {
     "torch: albert-zoo": ("zoo", _zoo("torch")),
@@ -237,18 +170,3 @@ SIDES = {
     "flax: transformers 4, jit": ("transformers4", _transformers_flax),
     "flax: keras-hub": ("keras-hub", _keras_hub("jax")),
 }
-# A step of pretraining takes what `PretrainingData` gives, and returns the loss.
-STEPS = {
-    "torch: albert-zoo": ("zoo", _zoo_step),
-    "torch: transformers 5": ("transformers5", _transformers_step),
-}
-# A pipeline takes "texts", and returns the score of each.
-PIPELINES = {
-    "torch: albert-zoo": ("zoo", _zoo_pipeline("torch")),
-    "tf: albert-zoo": ("zoo", _zoo_pipeline("tf")),
-    "flax: albert-zoo": ("zoo", _zoo_pipeline("flax")),
-    "transformers 5, one by one": ("transformers5", _transformers_pipeline(1)),
-    "transformers 5, batches of 8": ("transformers5", _transformers_pipeline(8)),
-    "transformers 5, batches of 32": ("transformers5", _transformers_pipeline(32)),
-}
-WORK = {"forward": SIDES, "step": STEPS, "pipeline": PIPELINES}

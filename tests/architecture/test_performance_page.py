@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from albert_core import AlbertConfig, schema
-from benchmarks.suite import forward, page
+from benchmarks.suite import forward, limits, page
 from benchmarks.suite.sides import SIDES
 from tests.conftest import tiny, write
 
@@ -33,7 +33,7 @@ def test_operations_are_those_of_all_products():
         if p.leaf == "weight" and len(p.shape) == 2 and "albert_layers" in p.name
     )
     rows, length = 2, 5
-    found = page.operations(config.to_dict(), rows, length)
+    found = limits.operations(config.to_dict(), rows, length)
     scores = 2 * 2 * length * config.hidden_size  # with the keys, and with the values
     mapped = 2 * config.embedding_size * config.hidden_size
     layers = config.num_hidden_layers

@@ -116,7 +116,7 @@ def names(framework):
 
 # Same names, but the framework needs something more or less to say the same.
 OTHER_OPS = {"vector", "constant", "gelu", "reshape", "unlocked", "check_ids"}
-OTHER_OPS |= {"Modules", "dropout_keys", "can_read"}
+OTHER_OPS |= {"Modules", "dropout_keys", "can_read", "compact"}
 
 
 @pytest.mark.parametrize("framework", ["tf", "flax"])

@@ -142,6 +142,30 @@ def test_predictors_refuse_ids_that_a_program_would_take(framework, tmp_path):
             predictor.run({"input_ids": ids, name: given}, ("last_hidden_state",))
 
 
+def test_tensorflow_predicts_without_xla_where_it_must(tmp_path, caplog):
+    import tensorflow as tf
+
+    path = write(tmp_path / "made", tiny())
+    model = class_of("tf", "Model").from_pretrained(path)
+    layer = model.encoder.albert_layer_groups[0].albert_layers[0]
+    own = layer.activation
+    layer.activation = lambda x: tf.ensure_shape(
+        tf.numpy_function(lambda y: y, [own(x)], x.dtype), x.shape
+    )
+    predictor = predictors.tf_predictor(model)
+    ids, mask = ragged()
+    inputs = {"input_ids": ids, "attention_mask": mask}
+    found = predictor.run(inputs, ("last_hidden_state",))["last_hidden_state"]
+    assert "XLA cannot compile this model" in caplog.text
+    caplog.clear()
+    predictor.run(inputs, ("last_hidden_state",))
+    assert not caplog.text
+    layer.activation = own
+    with fast_paths(False):
+        wanted = predictors.tf_predictor(model).run(inputs, ("last_hidden_state",))
+    assert off(found, wanted["last_hidden_state"], mask) < 2e-6
+
+
 # What only PyTorch has
 
 

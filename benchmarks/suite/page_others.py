@@ -1,0 +1,99 @@
+"""The parts of docs/performance.md that are not prediction."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from benchmarks.suite.limits import operations, size_of
+from benchmarks.suite.others import LENGTH, PREDICTIONS, ROWS
+
+STEP_HEAD = ("side", "step", "memory", "loss of the first")
+ROAD_HEAD = ("from", "to", "albert-zoo", "transformers 4", "ratio", "same bits")
+
+
+def sections(results: dict[str, Any]) -> Iterator[str]:
+    """Steps, pipelines, tokenizers, conversions, and the start."""
+    if rows := results.get("step"):
+        yield (
+            f"## A step of pretraining\n\nPyTorch, float32, {ROWS} x {LENGTH} with "
+            f"{PREDICTIONS} predictions a row, both losses, AdamW, gradients clipped. "
+            "Memory is the largest resident set of the process.\n\n"
+            + table(STEP_HEAD, _steps(rows))
+        )
+    if rows := results.get("finetuning"):
+        yield (
+            f"## A step of fine-tuning\n\nThe same for the classification of {ROWS} x "
+            f"{LENGTH}:\n\n" + table(STEP_HEAD, _steps(rows))
+        )
+    yield from _pipelines(results)
+    if rows := results.get("tokenization"):
+        lines = [
+            [row["side"], f"{row['bytes'] / row['median'] / 1e6:.2f}", row["tokens"]]
+            for row in rows
+        ]
+        yield (
+            f"## Tokenizers\n\n{rows[0]['bytes'] / 1e6:.1f} MB of text in one call, to "
+            "lists of ids. There is [more](benchmarks.md#tokenizers) of it.\n\n"
+            + table(["side", "MB a second", "tokens"], lines)
+        )
+    if rows := results.get("conversion"):
+        lines = [
+            [
+                f"`{row['from']}`",
+                f"`{row['to']}`",
+                *(f"{s:.2f} s, {m:.0f} MB" for s, m in (row["ours"], row["theirs"])),
+                f"**{row['theirs'][0] / row['ours'][0]:.1f}**",
+                "yes" if row["same"] else "no",
+            ]
+            for row in rows
+        ]
+        yield (
+            "## Conversion\n\nOf albert-base for pretraining; whole processes, and the "
+            "largest resident set of each. There is [more](benchmarks.md#conversion) "
+            "of it.\n\n" + table(ROAD_HEAD, lines)
+        )
+    if rows := results.get("start"):
+        lines = [[row["side"], f"{row['median']:.2f} s"] for row in rows]
+        yield (
+            "## Start\n\nWhole processes, from their start to their end.\n\n"
+            + table(["", "time"], lines)
+        )
+
+
+def _steps(rows: list[dict[str, Any]]) -> list[list[str]]:
+    return [
+        [
+            row["side"],
+            f"{row['median']:.2f} s",
+            f"{row['peak'] / 1e9:.2f} GB",
+            f"{row['loss']:.6f}",
+        ]
+        for row in rows
+    ]
+
+
+def _pipelines(results: dict[str, Any]) -> Iterator[str]:
+    if not (rows := results.get("pipeline")):
+        return
+    count, tokens = rows[0]["texts"], rows[0]["tokens"]
+    lines = [
+        [row["side"], f"{row['median']:.2f} s", f"{count / row['median']:.1f}"]
+        for row in rows
+    ]
+    yield (
+        f"## Pipelines\n\n`text-classification` of {count} texts of different "
+        "lengths, from strings to labels.\n\n"
+        + table(["side", "time", "texts a second"], lines)
+    )
+    if "peak" in results:
+        least = operations(size_of(results), count, tokens / count) / results["peak"]
+        yield (
+            f"They have {tokens:,} tokens, whose products alone would take "
+            f"{least:.2f} s at the rate of oneDNN's product above, without "
+            "padding, strings and all else."
+        )
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A table of Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
