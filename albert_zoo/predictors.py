@@ -143,7 +143,7 @@ def tf_predictor(model: Any) -> Predictor:
         # Rounding to 10 bits would set this framework apart from the others.
         tf.config.experimental.enable_tensor_float_32_execution(False)
     device = model.weights[0].value.device
-    refused: list[Exception] = []  # what XLA said, if it cannot compile the model
+    refused: list[str] = []  # what XLA said, if it cannot compile the model
 
     def take(hidden: Any, positions: Any) -> Any:
         return tf.gather(hidden, positions, axis=1, batch_dims=1)
@@ -184,11 +184,11 @@ def tf_predictor(model: Any) -> Predictor:
                 if refused or not fast.allowed():
                     raise
                 found = graph(*key, False)(given)  # or it is something else's fault
-                refused.append(problem)
+                refused.append(str(problem).partition("\n")[0])
                 logger.warning(
                     "XLA cannot compile this model, so that it predicts more slowly: "
                     "%s",
-                    str(problem).partition("\n")[0],
+                    refused[0],
                 )
         return {name: value.numpy() for name, value in found.items()}
 
