@@ -9,7 +9,7 @@ from torch.nn import functional
 from albert_core.packing import Packed
 from albert_torch import kernels
 
-LONG = 448  # tokens from which its products by oneDNN take less time
+LONG = 448  # tokens; from there oneDNN takes less time than PyTorch's attention
 
 
 class Unpadded:

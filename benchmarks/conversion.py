@@ -152,16 +152,23 @@ def all_pairs(place: Path, names: Sequence[str], rounds: int) -> None:
         click.echo(f"| {one} | {' | '.join(cells)} |")
 
 
-def roads(place: Path, python: str, rounds: int) -> Iterator[dict[str, Any]]:
+def roads(
+    place: Path, python: str, rounds: int, names: Sequence[str] | None = None
+) -> Iterator[dict[str, Any]]:
     """What transformers can convert, by both.
 
     Args:
-        place: A folder for checkpoints.
+        place: A folder for checkpoints; those that are there are taken.
         python: The interpreter where transformers is.
         rounds: Turns of each.
+        names: Only these formats.
     """
-    source = sample("albert-base-v2", place / "source")
+    source = place / "source"
+    if not source.exists():
+        sample("albert-base-v2", source)
     for (one, other), code in PEERS.items():
+        if names is not None and not {one, other} <= set(names):
+            continue
         start, target = place / one, place / "target"
         if not start.exists():
             ended(convert(source, start, one))
@@ -174,11 +181,13 @@ def roads(place: Path, python: str, rounds: int) -> Iterator[dict[str, Any]]:
         yield {"from": one, "to": other, "same": not same.returncode, **found}
 
 
-def beside_transformers(place: Path, python: str, rounds: int) -> None:
+def beside_transformers(
+    place: Path, names: Sequence[str], python: str, rounds: int
+) -> None:
     """Print a table of the roads that transformers has."""
     click.echo("\n| road | albert-zoo | transformers | ratio | memory | same bits |")
     click.echo("|---|---|---|---|---|---|")
-    for row in roads(place, python, rounds):
+    for row in roads(place, python, rounds, names):
         ours, theirs = row["ours"], row["theirs"]
         click.echo(
             f"| {row['from']} → {row['to']} | {shown(ours)} | {shown(theirs)} "
@@ -236,7 +245,7 @@ def main(
         else:
             all_pairs(place, names, rounds)
             if peer_python:
-                beside_transformers(place / "roads", peer_python, rounds)
+                beside_transformers(place, names, peer_python, rounds)
     click.echo(f"load after: {os.getloadavg()[0]:.1f}")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.suite import page_others
-from benchmarks.suite.forward import FULL, GROUPS, LARGER, SHAPES
+from benchmarks.suite.forward import FULL, GROUPS, LARGER, SHAPES, TIMES
 from benchmarks.suite.limits import operations, size_of
 from benchmarks.suite.page_others import table
 from benchmarks.suite.picture import draw
@@ -118,12 +118,13 @@ python -m benchmarks.suite page results.json docs
 
 
 def _forward(results: dict[str, Any]) -> Iterator[str]:
-    yield """## Prediction
+    calls = ", ".join(f"{number} of {shape}" for shape, number in TIMES.items())
+    yield f"""## Prediction
 
 Arrays in, last hidden states out. Ours is what the pipelines run,
 `albert_zoo.predictors`, with its [fast paths](fast-paths.md). The ragged batch has
-texts of different lengths; the peers compute its padding. A turn is one call, of 1 x 32
-thirty. The ratio is the best peer's time over ours."""
+texts of different lengths; the peers compute its padding. A turn is one call, but
+{calls}. The ratio is the best peer's time over ours."""
     for (group, dtype), heading in HEADINGS.items():
         shown = _forward_table(results, group, dtype)
         if shown:

@@ -128,7 +128,7 @@ def test_predictors_leave_padding_out_of_every_head(framework, head, tmp_path):
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_predictors_refuse_ids_that_a_program_would_take(framework, tmp_path):
-    path = write(tmp_path / "made", tiny())
+    path = write(tmp_path / "made", tiny(num_hidden_layers=2))
     model = class_of(framework, "Model").from_pretrained(path)
     predictor = getattr(predictors, f"{framework}_predictor")(model)
     config, ids = model.config, np.ones((1, 4), np.int32)
@@ -145,7 +145,7 @@ def test_predictors_refuse_ids_that_a_program_would_take(framework, tmp_path):
 def test_tensorflow_predicts_without_xla_where_it_must(tmp_path, caplog):
     import tensorflow as tf
 
-    path = write(tmp_path / "made", tiny())
+    path = write(tmp_path / "made", tiny(num_hidden_layers=2))
     model = class_of("tf", "Model").from_pretrained(path)
     layer = model.encoder.albert_layer_groups[0].albert_layers[0]
     own = layer.activation

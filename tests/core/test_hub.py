@@ -128,7 +128,10 @@ def test_what_cannot_be_had(name, options, cache):
 @pytest.mark.parametrize(
     "name", ["./mine", "/no/such/place", "~/no-such-place", "a/b/c", r"C:\mine", "../x"]
 )
-def test_a_path_that_is_not_there_is_not_looked_for_on_the_hub(name):
+def test_a_path_that_is_not_there_is_not_looked_for_on_the_hub(
+    name, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)  # with nothing beside it
     with pytest.raises(CheckpointError) as caught:
         hub.resolve(name)
     assert str(caught.value) == (
