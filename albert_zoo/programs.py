@@ -1,36 +1,78 @@
-"""JAX's compiled programs: kept on the disk, and made before they are needed."""
+"""Programs of XLA: kept on the disk, and made before they are needed."""
 
 import os
+import platform
 from collections.abc import Callable
+from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from albert_zoo import program_store
+from albert_zoo.backends import BACKENDS, is_installed
 from albert_zoo.pipelines.batching import PER_TOKEN, bucket, stack
 
 VARIABLE = "ALBERT_ZOO_CACHE"  # another folder; 0 keeps nothing
-OWN = "JAX_COMPILATION_CACHE_DIR"
+COMPILED = {"flax": "jax", "tf": "tensorflow"}  # frameworks, and who makes programs
+JAX = "JAX_COMPILATION_CACHE_DIR"
+TF, TF_OPTION = "TF_XLA_FLAGS", "--tf_xla_persistent_cache_directory="
 STREAM = 400  # texts of different lengths, for the shapes of a full batch
 SEED = 0
 
 
-def folder() -> Path | None:
-    """Where programs are kept; None for nowhere. A folder of JAX's own setting wins."""
-    if own := os.environ.get(OWN):
-        return Path(own)
+def folder(framework: str) -> Path | None:
+    """Where programs of a framework are kept; None for nowhere.
+
+    They are of one version and one kind of processor: elsewhere they could stop the
+    whole process.
+    """
     chosen = os.environ.get(VARIABLE)
     if chosen == "0":
         return None
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(chosen) if chosen else Path(cache) / "albert-zoo" / "jax"
+    place = Path(chosen) if chosen else Path(cache) / "albert-zoo"
+    package = COMPILED[framework]
+    return place / f"{package}-{version(package)}-{_processor()}"
 
 
-def keep() -> None:
-    """Let JAX keep its programs; call it before JAX is imported."""
-    place = folder()
-    if place is not None:
-        os.environ.setdefault(OWN, str(place))
+def _processor() -> str:
+    """A short name for what the processor can do."""
+    able = platform.processor()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        able = next(x for x in lines if x.lower().startswith(("flags", "features")))
+    except (OSError, StopIteration):
+        pass
+    return sha256(f"{platform.machine()} {able}".encode()).hexdigest()[:8]
+
+
+def keep(framework: str) -> Path | None:
+    """Let a framework keep its programs; call this before anything imports it.
+
+    What the user has told the framework by its own setting stays.
+
+    Returns:
+        Where they are kept; None for nowhere.
+    """
+    if framework not in COMPILED or not is_installed(BACKENDS[framework]):
+        return None
+    settings = os.environ.get(TF, "")
+    theirs = os.environ.get(JAX, "")
+    if framework == "tf":
+        theirs = settings.partition(TF_OPTION)[2].partition(" ")[0]
+    place = Path(theirs) if theirs else folder(framework)
+    if theirs or place is None:
+        return place
+    if framework == "flax":
+        os.environ[JAX] = str(place)
         os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+        return place
+    own = program_store.borrowed(place)
+    if own is None:
+        return None
+    os.environ[TF] = f"{settings} {TF_OPTION}{own}".strip()
+    return place
 
 
 def warm_up(pipeline: Any, step: Callable[[str], None] = lambda _: None) -> int:

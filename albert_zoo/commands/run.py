@@ -104,8 +104,8 @@ def run(
     if kind == "text" and columns:
         raise click.UsageError("--column is for --format jsonl and csv.")
     options = task_options.chosen(task, PIPELINES[task].Options, given)
+    programs.keep(framework or models.default_framework())
     framework = models.framework_named(framework)
-    programs.keep()
     settings = {
         "version": albert_zoo.__version__,
         "task": task,
