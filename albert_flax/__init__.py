@@ -22,7 +22,7 @@ from albert_flax.models import (
     FlaxAlbertForTokenClassification,
     FlaxAlbertModel,
 )
-from albert_flax.ops import dropout_keys
+from albert_flax.modules import dropout_keys
 from albert_flax.outputs import (
     FlaxAlbertForPreTrainingOutput,
     FlaxAlbertForQuestionAnsweringBeamOutput,

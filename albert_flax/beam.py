@@ -14,28 +14,21 @@ from albert_core.outputs import (
     finish,
 )
 from albert_flax.layers import FlaxAlbertModule
-from albert_flax.ops import (
-    Dropout,
-    LayerNorm,
-    Linear,
-    Module,
+from albert_flax.modules import Dropout, LayerNorm, Linear, Module
+from albert_flax.ops import exp, length_of, reshape, tanh, zeros_for
+from albert_flax.pretrained import AlbertPreTrainedModule
+from albert_flax.scoring import (
     beside,
     binary_cross_entropy,
     default_p_mask,
-    exp,
     flatten_beams,
     is_at,
-    length_of,
     like,
     masked_log_softmax,
     mix,
     position_loss,
-    reshape,
-    tanh,
     top,
-    zeros_for,
 )
-from albert_flax.pretrained import AlbertPreTrainedModule
 from albert_flax.shapes import EndScores, Hidden, Pooled, Score, Starts, StartScores
 
 

@@ -17,9 +17,10 @@ from albert_core.outputs import ModelOutput, finish
 from albert_core.packing import Packed
 from albert_core.spelling import FLAX
 from albert_flax import params as trees
-from albert_flax.ops import can_read, check_ids, is_integer
+from albert_flax.ops import can_read, check_ids
 from albert_flax.params import Params, Path
 from albert_flax.program import INPUTS, Program
+from albert_flax.scoring import is_integer
 
 
 class FlaxCallable:

@@ -14,28 +14,20 @@ from albert_core.outputs import (
     TokenClassifierOutput,
     finish,
 )
+from albert_flax.activations import activation
 from albert_flax.layers import FlaxAlbertModule
-from albert_flax.ops import (
-    Dropout,
-    LayerNorm,
-    Linear,
-    Module,
-    activation,
+from albert_flax.modules import Dropout, LayerNorm, Linear, Module, table_of, vector
+from albert_flax.ops import choices_of, flatten_choices, length_of, reshape
+from albert_flax.pretrained import AlbertPreTrainedModule
+from albert_flax.scoring import (
     binary_cross_entropy,
-    choices_of,
     clip,
     cross_entropy,
     decode,
-    flatten_choices,
     is_integer,
-    length_of,
     like,
     mean_squared_error,
-    reshape,
-    table_of,
-    vector,
 )
-from albert_flax.pretrained import AlbertPreTrainedModule
 from albert_flax.shapes import Classes, Hidden, Logits, Pooled, Table
 
 

@@ -12,7 +12,7 @@ from albert_core.config import AlbertConfig
 from albert_core.outputs import ModelOutput
 from albert_core.schema import parameters
 from albert_flax import params as trees
-from albert_flax.ops import Dropout, dropout_keys
+from albert_flax.modules import Dropout, dropout_keys
 from albert_flax.params import Params
 
 # Fields that a call reads anew, or that change nothing that is computed. `problem_type`

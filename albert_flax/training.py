@@ -23,15 +23,9 @@ from albert_core.optimization import (
 from albert_core.spelling import FLAX
 from albert_core.training import Part, added, is_pretraining, rows_each
 from albert_flax import params as trees
-from albert_flax.ops import (
-    count_right,
-    dropout_keys,
-    is_at,
-    length_of,
-    mix,
-    summed_cross_entropy,
-    table_of,
-)
+from albert_flax.modules import dropout_keys, table_of
+from albert_flax.ops import length_of
+from albert_flax.scoring import count_right, is_at, mix, summed_cross_entropy
 
 Figures = dict[str, Array]
 Arrays = Mapping[str, NDArray[Any]]

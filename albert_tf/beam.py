@@ -16,28 +16,21 @@ from albert_core.outputs import (
     finish,
 )
 from albert_tf.layers import TFAlbertModel
-from albert_tf.ops import (
-    Dropout,
-    LayerNorm,
-    Linear,
-    Module,
+from albert_tf.modules import Dropout, LayerNorm, Linear, Module
+from albert_tf.ops import exp, length_of, reshape, tanh, zeros_for
+from albert_tf.pretrained import TFAlbertPreTrainedModel
+from albert_tf.scoring import (
     beside,
     binary_cross_entropy,
     default_p_mask,
-    exp,
     flatten_beams,
     is_at,
-    length_of,
     like,
     masked_log_softmax,
     mix,
     position_loss,
-    reshape,
-    tanh,
     top,
-    zeros_for,
 )
-from albert_tf.pretrained import TFAlbertPreTrainedModel
 from albert_tf.shapes import EndScores, Hidden, Pooled, Score, Starts, StartScores
 
 

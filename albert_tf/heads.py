@@ -16,29 +16,28 @@ from albert_core.outputs import (
     TokenClassifierOutput,
     finish,
 )
+from albert_tf.activations import activation
 from albert_tf.layers import TFAlbertModel
-from albert_tf.ops import (
+from albert_tf.modules import (
     Dropout,
     Embedding,
     LayerNorm,
     Linear,
     Module,
-    activation,
-    binary_cross_entropy,
-    choices_of,
-    clip,
-    cross_entropy,
-    decode,
-    flatten_choices,
-    is_integer,
-    length_of,
-    like,
-    mean_squared_error,
-    reshape,
     table_of,
     vector,
 )
+from albert_tf.ops import choices_of, flatten_choices, length_of, reshape
 from albert_tf.pretrained import TFAlbertPreTrainedModel
+from albert_tf.scoring import (
+    binary_cross_entropy,
+    clip,
+    cross_entropy,
+    decode,
+    is_integer,
+    like,
+    mean_squared_error,
+)
 from albert_tf.shapes import Classes, Hidden, Logits, Pooled, Table
 
 

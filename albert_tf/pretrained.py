@@ -22,7 +22,7 @@ from albert_core.fields import DTYPES
 from albert_core.initial import initial_value, resized_rows
 from albert_core.outputs import ModelOutput
 from albert_core.spelling import KERAS
-from albert_tf.ops import Embedding, Named, unlocked, vector
+from albert_tf.modules import Embedding, Named, unlocked, vector
 from conversion.pretrained import open_pretrained
 
 logger = logging.getLogger("albert_zoo")

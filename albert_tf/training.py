@@ -18,14 +18,9 @@ from albert_core.optimization import (
 )
 from albert_core.spelling import KERAS
 from albert_core.training import Part, added, is_pretraining, spread
-from albert_tf.ops import (
-    count_right,
-    is_at,
-    length_of,
-    mix,
-    summed_cross_entropy,
-    table_of,
-)
+from albert_tf.modules import table_of
+from albert_tf.ops import length_of
+from albert_tf.scoring import count_right, is_at, mix, summed_cross_entropy
 
 Tensor = Any
 Figures = dict[str, Tensor]

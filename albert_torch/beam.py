@@ -14,28 +14,21 @@ from albert_core.outputs import (
     finish,
 )
 from albert_torch.layers import AlbertModel
-from albert_torch.ops import (
-    Dropout,
-    LayerNorm,
-    Linear,
-    Module,
+from albert_torch.modules import Dropout, LayerNorm, Linear, Module
+from albert_torch.ops import exp, length_of, reshape, tanh, zeros_for
+from albert_torch.pretrained import AlbertPreTrainedModel
+from albert_torch.scoring import (
     beside,
     binary_cross_entropy,
     default_p_mask,
-    exp,
     flatten_beams,
     is_at,
-    length_of,
     like,
     masked_log_softmax,
     mix,
     position_loss,
-    reshape,
-    tanh,
     top,
-    zeros_for,
 )
-from albert_torch.pretrained import AlbertPreTrainedModel
 from albert_torch.shapes import EndScores, Hidden, Pooled, Score, Starts, StartScores
 
 

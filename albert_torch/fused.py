@@ -22,11 +22,11 @@ Pair = tuple[Any, Tensor]  # a weight, which may be `Int8`, and a bias
 
 # The classes that may stand at a name within a layer, which import this file.
 _PRODUCT = (
-    "albert_torch.ops.Linear",
+    "albert_torch.modules.Linear",
     "albert_torch.int8.Int8Linear",
     "torch.nn.modules.linear.Linear",
 )
-_NORM = ("albert_torch.ops.LayerNorm", "torch.nn.modules.normalization.LayerNorm")
+_NORM = ("albert_torch.modules.LayerNorm", "torch.nn.modules.normalization.LayerNorm")
 _DROPOUT = ("torch.nn.modules.dropout.Dropout", "torch.nn.modules.linear.Identity")
 _PARTS = {
     **dict.fromkeys(("query", "key", "value", "dense", "ffn", "ffn_output"), _PRODUCT),

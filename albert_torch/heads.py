@@ -14,28 +14,20 @@ from albert_core.outputs import (
     TokenClassifierOutput,
     finish,
 )
+from albert_torch.activations import activation
 from albert_torch.layers import AlbertModel
-from albert_torch.ops import (
-    Dropout,
-    LayerNorm,
-    Linear,
-    Module,
-    activation,
+from albert_torch.modules import Dropout, LayerNorm, Linear, Module, table_of, vector
+from albert_torch.ops import choices_of, flatten_choices, length_of, reshape
+from albert_torch.pretrained import AlbertPreTrainedModel
+from albert_torch.scoring import (
     binary_cross_entropy,
-    choices_of,
     clip,
     cross_entropy,
     decode,
-    flatten_choices,
     is_integer,
-    length_of,
     like,
     mean_squared_error,
-    reshape,
-    table_of,
-    vector,
 )
-from albert_torch.pretrained import AlbertPreTrainedModel
 from albert_torch.shapes import Classes, Hidden, Logits, Pooled, Table
 
 

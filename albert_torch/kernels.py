@@ -1,7 +1,8 @@
 """Dense layers through oneDNN, which PyTorch itself leaves to MKL in float32.
 
-On some processors oneDNN takes half of the time; docs/performance.md shows what it is
-worth. The machine decides, never a measurement: runs repeat to the byte.
+On AMD's processors oneDNN takes half of the time; on Intel's MKL is faster, but for
+weights in oneDNN's own order. docs/performance.md shows what it is worth. The kind of
+machine decides, never a measurement: runs repeat to the byte.
 """
 
 import platform
@@ -16,16 +17,17 @@ from torch.autograd import forward_ad
 from torch.nn import Parameter, functional
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from albert_core import fast
+from albert_core import fast, processor
 from albert_torch import int8
 from albert_torch.int8 import Int8
 
 Activation = Callable[[Tensor], Tensor]
 _PLAIN = (Tensor, Parameter)
-# What an activation gave: its input, itself, and how often the result had been changed.
+# What a function gave: its inputs, itself, and how often the result had been changed.
 _made_of: Any = WeakTensorKeyDictionary()
 
-# Activations that oneDNN computes at the end of a product; `ops` knows another.
+PLAIN = ("none", "")  # nothing at the end of a product
+# Activations that oneDNN computes at the end of a product; `activations` adds its own.
 ENDS: dict[Any, tuple[str, str]] = {
     functional.gelu: ("gelu", "none"),
     functional.relu: ("relu", ""),
@@ -47,6 +49,11 @@ def _has_onednn() -> bool:
     return torch.backends.mkldnn.is_available() and hasattr(
         torch.ops.mkldnn, "_linear_pointwise"
     )
+
+
+def leads() -> bool:
+    """Whether oneDNN is the faster even for weights in the order of PyTorch."""
+    return not processor.is_intel()
 
 
 def suits(x: Tensor, *dtypes: torch.dtype) -> bool:
@@ -86,11 +93,11 @@ def linear(x: Tensor, weight: Any, bias: Tensor | None = None) -> Tensor:
         or not suits(x, torch.float32)
     ):
         return functional.linear(x, weight, bias)
-    rows = x.reshape(-1, x.shape[-1])
     if torch.is_grad_enabled():
-        found = _Product.apply(rows, weight, bias, *_source(x))
+        again, of = _source(x)
+        found = _Product.apply(_rows(x), weight, bias, again, *of)
     else:
-        found = _dense(rows, weight, bias)
+        found = _dense(_rows(x), weight, bias)
     return found.view(*x.shape[:-1], weight.shape[0])  # pyright: ignore
 
 
@@ -123,8 +130,10 @@ def joined(weights: Sequence[Any]) -> Any:
 
 
 def _dense(
-    x: Tensor, weight: Tensor, bias: Tensor | None, end: tuple[str, str] = ("none", "")
+    x: Tensor, weight: Tensor, bias: Tensor | None, end: tuple[str, str] = PLAIN
 ) -> Tensor:
+    if end is PLAIN and not weight.is_mkldnn and not leads():
+        return functional.linear(x, weight, bias)
     name, algorithm = end
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, name, [], algorithm)
 
@@ -137,29 +146,45 @@ def cheap(activation: Activation) -> Activation:
 
     @wraps(activation)
     def activated(x: Tensor) -> Tensor:
-        found = activation(x)
-        # The activation keeps an input that learns, and sees to it that it stays.
-        if torch.is_grad_enabled() and x.requires_grad and suits(x, torch.float32):
-            _made_of[found] = (x, activation, found._version)
-        return found
+        return _remembered(activation(x), activation, x)
 
     return activated
 
 
-def _source(x: Tensor) -> tuple[Tensor | None, Callable[[Tensor], Tensor] | None]:
-    """What x was made of, and what makes it again; None if that is not known."""
-    before, activation, version = _made_of.get(x, (None, None, 0))
-    if activation is None or version != x._version or not x.requires_grad:
-        return None, None
+def norm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: float) -> Tensor:
+    """A layer norm over the last axis, which products behind it compute again."""
+
+    def normed(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return functional.layer_norm(x, weight.shape, weight, bias, epsilon)
+
+    return _remembered(normed(x, weight, bias), normed, x, weight, bias)
+
+
+def _remembered(found: Tensor, made: Callable[..., Tensor], *of: Tensor) -> Tensor:
+    """Note what a tensor was made of, where that learns.
+
+    So it is kept for gradients in any case, and PyTorch sees to it that it stays.
+    """
+    x = of[0]
+    if torch.is_grad_enabled() and x.requires_grad and suits(x, torch.float32):
+        _made_of[found] = (of, made, found._version)
+    return found
+
+
+def _source(x: Tensor) -> tuple[Callable[..., Tensor] | None, tuple[Tensor, ...]]:
+    """What makes x again, and of what; if that is not known, None and x itself."""
+    of, made, version = _made_of.get(x, ((), None, 0))
+    if made is None or version != x._version or not x.requires_grad:
+        return None, (x,)
     alive = ref(x)
 
-    def again(before: Tensor) -> Tensor:
+    def again(*of: Tensor) -> Tensor:
         # Whoever asks for gradients of the result itself holds it.
         held = alive()
         same = held is not None and held._version == version
-        return held if same else activation(before)  # pyright: ignore
+        return held if same else made(*of)  # pyright: ignore
 
-    return before, again
+    return again, of
 
 
 class _Product(torch.autograd.Function):
@@ -171,24 +196,27 @@ class _Product(torch.autograd.Function):
         x: Tensor,
         weight: Tensor,
         bias: Tensor | None,
-        before: Tensor | None,
-        again: Activation | None,
+        again: Callable[..., Tensor] | None,
+        *of: Tensor,
     ) -> Tensor:
         ctx.again = again
-        ctx.save_for_backward(x if before is None else before, weight)
+        ctx.save_for_backward(weight, *of)
         return _dense(x, weight, bias)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:  # pyright: ignore
         (grad,) = grads
-        x, weight = ctx.saved_tensors
-        if ctx.again is not None:
-            x = ctx.again(x).reshape(-1, weight.shape[1])
+        weight, *of = ctx.saved_tensors
+        x = of[0] if ctx.again is None else ctx.again(*of)
         for_x, for_weight, for_bias, *_ = ctx.needs_input_grad
         return (
             linear(grad, weight.t()) if for_x else None,
-            linear(grad.t(), x.t()) if for_weight else None,
+            linear(grad.t(), _rows(x).t()) if for_weight else None,
             grad.sum(0) if for_bias else None,
             None,
-            None,
+            *(None for _ in of),
         )
+
+
+def _rows(x: Tensor) -> Tensor:
+    return x.reshape(-1, x.shape[-1])

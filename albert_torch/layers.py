@@ -2,17 +2,19 @@
 
 from albert_core.config import AlbertConfig
 from albert_core.outputs import BaseModelOutputWithPooling, ModelOutput, finish
-from albert_torch.ops import (
+from albert_torch.activations import activation
+from albert_torch.modules import (
     Dropout,
     Embedding,
     LayerNorm,
     Linear,
     Module,
     Modules,
-    activation,
+    each,
+)
+from albert_torch.ops import (
     attend,
     check_inputs,
-    each,
     einsum,
     mask_to_bias,
     merge_heads,

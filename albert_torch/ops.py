@@ -1,6 +1,5 @@
 """What PyTorch spells differently; its twins are in albert_tf and albert_flax."""
 
-from collections.abc import Callable, Iterable
 from math import sqrt
 from typing import Any
 
@@ -11,113 +10,12 @@ from torch.utils.checkpoint import checkpoint
 
 from albert_core import inputs, packing
 from albert_core.config import AlbertConfig
-from albert_core.losses import IGNORED, MASKED
 from albert_core.packing import Packed
-from albert_torch import fused, kernels
+from albert_torch import fused
 from albert_torch.kernels import can_read
 from albert_torch.packing import Unpadded
-from albert_torch.pretrained import is_filled_later
 
 __all__ = ["einsum", "exp", "tanh"]
-
-Module = nn.Module
-Modules = nn.ModuleList
-
-
-class Linear(nn.Linear):
-    """A dense layer whose values come from `post_init` or from a checkpoint."""
-
-    def reset_parameters(self) -> None:
-        """Leave memory that will be filled untouched: loading holds one copy then."""
-        if not is_filled_later():
-            super().reset_parameters()
-
-    def forward(self, x: Tensor) -> Tensor:  # pyright: ignore
-        """[..., in] to [..., out]."""
-        return kernels.linear(x, self.weight, self.bias)
-
-
-class Embedding(nn.Embedding):
-    """A table whose values come from `post_init` or from a checkpoint.
-
-    The row of padding gets no gradient.
-    """
-
-    def __init__(self, rows: int, width: int, padding: int | None = None) -> None:
-        super().__init__(rows, width, padding_idx=padding)
-
-    def reset_parameters(self) -> None:
-        """Leave memory that will be filled untouched: loading holds one copy then."""
-        if not is_filled_later():
-            super().reset_parameters()
-
-
-class LayerNorm(nn.LayerNorm):
-    """A layer norm over the last axis."""
-
-    def __init__(self, width: int, epsilon: float) -> None:
-        super().__init__(width, eps=epsilon)
-
-
-Dropout = nn.Dropout
-
-
-def vector(size: int) -> nn.Parameter:
-    """A bias that stands alone."""
-    return nn.Parameter(torch.zeros(size))
-
-
-def each(modules: nn.ModuleList) -> Iterable[Any]:
-    """The modules of a list, in order."""
-    return modules
-
-
-def table_of(embedding: nn.Embedding) -> Tensor:
-    """The weights of an embedding, [rows, width]."""
-    return embedding.weight
-
-
-@kernels.cheap
-def gelu_new(x: Tensor) -> Tensor:
-    """The tanh form of gelu, as Google computes it."""
-    return functional.gelu(x, approximate="tanh")
-
-
-@kernels.cheap
-def gelu(x: Tensor) -> Tensor:
-    """The exact gelu."""
-    return functional.gelu(x)
-
-
-kernels.ENDS |= {gelu: ("gelu", "none"), gelu_new: ("gelu", "tanh")}
-
-
-def quick_gelu(x: Tensor) -> Tensor:
-    """The sigmoid approximation of gelu."""
-    return x * torch.sigmoid(1.702 * x)
-
-
-def linear(x: Tensor) -> Tensor:
-    """No activation."""
-    return x
-
-
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "gelu": gelu,
-    "gelu_new": gelu_new,
-    "gelu_pytorch_tanh": gelu_new,
-    "quick_gelu": quick_gelu,
-    "relu": functional.relu,
-    "silu": functional.silu,
-    "swish": functional.silu,
-    "tanh": tanh,
-    "linear": linear,
-}
-
-
-def activation(name: str | Callable[..., Any]) -> Callable[..., Any]:
-    """The function that `hidden_act` names, or is."""
-    return name if callable(name) else ACTIVATIONS[name]
 
 
 def check_inputs(
@@ -334,11 +232,6 @@ def repeat(
     return hidden, states, attentions
 
 
-def decode(hidden: Tensor, table: Tensor, bias: Tensor) -> Tensor:
-    """Score every entry of the vocabulary: [batch, seq, vocab]."""
-    return kernels.linear(hidden, table, bias)
-
-
 def flatten_choices(x: Tensor | None) -> Tensor | None:
     """[batch, choices, ...] to [batch * choices, ...]."""
     if x is None or isinstance(x, Packed):  # a packed mask is flat by itself
@@ -361,123 +254,3 @@ def length_of(x: Tensor) -> int:
 def reshape(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     """The same numbers in another shape."""
     return x.reshape(shape)
-
-
-def like(labels: Tensor, logits: Tensor) -> Tensor:
-    """Labels as numbers, in the type and shape of the logits."""
-    return labels.to(logits.dtype).reshape(logits.shape)
-
-
-def is_integer(labels: Tensor) -> bool:
-    """Whether labels are class numbers."""
-    return not labels.is_floating_point()
-
-
-def clip(labels: Tensor, highest: int) -> Tensor:
-    """Positions [batch] or [batch, 1] as [batch], from 0 to `highest`."""
-    return labels.reshape(-1).clamp(0, highest)
-
-
-def cross_entropy(logits: Tensor, labels: Tensor, ignored: int = IGNORED) -> Tensor:
-    """Mean negative log-likelihood over the labels that are not ignored."""
-    rows = logits.reshape(-1, logits.shape[-1])
-    return functional.cross_entropy(
-        rows, labels.reshape(-1).long(), ignore_index=ignored
-    )
-
-
-def summed_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Sum of the negative log-likelihood over the labels that are not ignored."""
-    rows = widen(logits.reshape(-1, logits.shape[-1]))
-    return functional.cross_entropy(
-        rows, labels.reshape(-1).long(), ignore_index=IGNORED, reduction="sum"
-    )
-
-
-def count_right(logits: Tensor, labels: Tensor) -> Tensor:
-    """How many labels have the highest score."""
-    return (logits.argmax(-1) == labels).sum()
-
-
-def mean_squared_error(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean of the squared differences."""
-    return functional.mse_loss(logits, labels)
-
-
-def binary_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean loss of independent yes-or-no labels."""
-    return functional.binary_cross_entropy_with_logits(logits, labels)
-
-
-def widen(x: Tensor) -> Tensor:
-    """Half precision as float32: it cannot hold a mask, nor the sum of a batch."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
-def is_at(positions: Tensor, length: int) -> Tensor:
-    """Whether a token is at a position: [batch, count] to [batch, count, length]."""
-    return positions[..., None] == torch.arange(length, device=positions.device)
-
-
-def mix(hidden: Tensor, weights: Tensor) -> Tensor:
-    """Sums of tokens [batch, seq, width], by weights [batch, count, seq]."""
-    return torch.matmul(weights.to(hidden.dtype), hidden)
-
-
-def beside(x: Tensor, y: Tensor) -> Tensor:
-    """Two tensors joined in the last axis; their other axes are broadcast."""
-    shape = torch.broadcast_shapes(x.shape[:-1], y.shape[:-1])
-    both = [part.expand(*shape, part.shape[-1]) for part in (x, y)]
-    return torch.cat(both, -1)
-
-
-def default_p_mask(
-    hidden: Tensor,
-    attention_mask: Tensor | None,
-    token_type_ids: Tensor | None,
-    cls_index: Tensor,
-) -> Tensor:
-    """Where an answer cannot begin or end, [batch, seq], from the other inputs.
-
-    Open are [CLS] at `cls_index` [batch, 1] and the text: with `token_type_ids` the
-    second segment without its last token, which is [SEP], else all but padding.
-    """
-    if isinstance(attention_mask, Packed):
-        attention_mask = torch.as_tensor(attention_mask.mask, device=hidden.device)
-    if attention_mask is None:
-        attention_mask = torch.ones(hidden.shape[:2], device=hidden.device)
-    text = attention_mask != 0
-    if token_type_ids is not None:
-        text = text & (token_type_ids == 1)
-        after = torch.cat([text[:, 1:], torch.zeros_like(text[:, :1])], 1)
-        text = text & after
-    text = text | is_at(cls_index, length_of(hidden))[:, 0]
-    return (~text).to(widen(hidden).dtype)
-
-
-def masked_log_softmax(scores: Tensor, p_mask: Tensor) -> Tensor:
-    """Log-probabilities of the tokens, almost none where the mask is 1."""
-    scores = widen(scores)
-    p_mask = p_mask.to(scores.dtype)
-    return functional.log_softmax(scores * (1 - p_mask) - MASKED * p_mask, -1)
-
-
-def top(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The largest of the last axis and their places; of equals the first."""
-    # Not `topk`, which takes any of equals.
-    values, places = torch.sort(x, dim=-1, descending=True, stable=True)
-    return values[..., :count], places[..., :count]
-
-
-def flatten_beams(x: Tensor) -> Tensor:
-    """[batch, starts, ends] to [batch, starts * ends]."""
-    return x.flatten(1)
-
-
-def position_loss(log_probs: Tensor, positions: Tensor) -> Tensor:
-    """Mean negative log-probability [batch, seq] of positions, [batch] or [batch, 1].
-
-    One outside of the text adds nothing, but counts in the mean.
-    """
-    right = is_at(reshape(positions, (-1, 1)), length_of(log_probs))[:, 0]
-    return -torch.where(right, log_probs, 0).sum(-1).mean()

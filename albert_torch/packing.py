@@ -63,7 +63,7 @@ def attend_texts(lengths: Sequence[int], width: int) -> Callable[..., Tensor]:
 
 def is_long(length: int, x: Tensor) -> bool:
     """Whether PyTorch's attention, whose products are MKL's, is not the fastest."""
-    return length >= LONG and kernels.suits(x, torch.float32)
+    return length >= LONG and kernels.leads() and kernels.suits(x, torch.float32)
 
 
 def _head_by_head(query: Tensor, key: Tensor, value: Tensor) -> Tensor:

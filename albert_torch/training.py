@@ -19,15 +19,10 @@ from albert_core.optimization import (
     update,
 )
 from albert_core.training import Part, added, is_pretraining
-from albert_torch.ops import (
-    count_right,
-    is_at,
-    length_of,
-    mix,
-    summed_cross_entropy,
-    table_of,
-)
+from albert_torch.modules import table_of
+from albert_torch.ops import length_of
 from albert_torch.pretrained import to_array, to_tensor
+from albert_torch.scoring import count_right, is_at, mix, summed_cross_entropy
 
 Figures = dict[str, Tensor]
 Arrays = Mapping[str, NDArray[Any]]

@@ -53,14 +53,14 @@ def _batch_tokens(config: AlbertConfig, on_cpu: bool) -> int:
     return max(256, NEAR // config.intermediate_size) if on_cpu else BATCH_TOKENS
 
 
-def _outputs(model: Any, ops: Any, take: Any, inputs: Mapping[str, Any]) -> Any:
+def _outputs(model: Any, modules: Any, take: Any, inputs: Mapping[str, Any]) -> Any:
     """Run a model of any framework; decode at some positions only, if there are any."""
     inputs = dict(inputs)
     positions = inputs.pop("positions", None)
     if positions is None:
         return model(**inputs, return_dict=True)
     hidden = model.albert(**inputs, return_dict=True).last_hidden_state
-    table = ops.table_of(model.get_output_embeddings())
+    table = modules.table_of(model.get_output_embeddings())
     return {"logits": model.predictions(take(hidden, positions), table)}
 
 
@@ -101,7 +101,7 @@ def torch_predictor(model: Any) -> Predictor:
     """A predictor of a PyTorch model, which is put into evaluation mode."""
     import torch
 
-    from albert_torch import fused, ops
+    from albert_torch import fused, modules
 
     model.eval()
     fused.freeze(model)
@@ -123,7 +123,7 @@ def torch_predictor(model: Any) -> Predictor:
         if mask is not None and leave and _begins(mask.flatten(0, -2)):
             tensors["attention_mask"] = Packed(mask.flatten(0, -2))  # pyright: ignore
         with torch.inference_mode():
-            found = _outputs(model, ops, take, tensors)
+            found = _outputs(model, modules, take, tensors)
             return {name: found[name].float().cpu().numpy() for name in wanted}
 
     tokens = _batch_tokens(model.config, model.device.type == "cpu")
@@ -137,7 +137,7 @@ def tf_predictor(model: Any) -> Predictor:
     """
     import tensorflow as tf
 
-    from albert_tf import ops
+    from albert_tf import modules, ops
 
     if model.variable_dtype == "float32":
         # Rounding to 10 bits would set this framework apart from the others.
@@ -163,7 +163,7 @@ def tf_predictor(model: Any) -> Predictor:
 
         def forward(inputs: Any) -> Any:
             with ops.compact() if compiled else nullcontext():
-                found = _outputs(model, ops, take, inputs)
+                found = _outputs(model, modules, take, inputs)
             return {name: tf.cast(found[name], tf.float32) for name in wanted}
 
         return tf.function(forward, input_signature=[specs], jit_compile=compiled)
@@ -202,7 +202,7 @@ def flax_predictor(model: Any) -> Predictor:
     import jax.numpy as jnp
     from flax import nnx
 
-    from albert_flax import ops
+    from albert_flax import modules
 
     graph, state = nnx.split(model.module)
     state = jax.tree.map(lambda array: array.astype(model.dtype), state)
@@ -211,7 +211,7 @@ def flax_predictor(model: Any) -> Predictor:
         return jnp.take_along_axis(hidden, positions[..., None], 1)
 
     def forward(state: Any, inputs: Any, wanted: tuple[str, ...]) -> Any:
-        found = _outputs(nnx.merge(graph, state), ops, take, inputs)
+        found = _outputs(nnx.merge(graph, state), modules, take, inputs)
         return {name: found[name].astype(jnp.float32) for name in wanted}
 
     compiled = jax.jit(forward, static_argnames="wanted")

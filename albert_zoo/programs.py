@@ -1,14 +1,13 @@
 """Programs of XLA: kept on the disk, and made before they are needed."""
 
 import os
-import platform
 from collections.abc import Callable
-from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from albert_core import processor
 from albert_zoo import program_store
 from albert_zoo.backends import BACKENDS, is_installed
 from albert_zoo.pipelines.batching import PER_TOKEN, bucket, stack
@@ -33,18 +32,7 @@ def folder(framework: str) -> Path | None:
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     place = Path(chosen) if chosen else Path(cache) / "albert-zoo"
     package = COMPILED[framework]
-    return place / f"{package}-{version(package)}-{_processor()}"
-
-
-def _processor() -> str:
-    """A short name for what the processor can do."""
-    able = platform.processor()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        able = next(x for x in lines if x.lower().startswith(("flags", "features")))
-    except (OSError, StopIteration):
-        pass
-    return sha256(f"{platform.machine()} {able}".encode()).hexdigest()[:8]
+    return place / f"{package}-{version(package)}-{processor.signature()}"
 
 
 def keep(framework: str) -> Path | None:

@@ -106,7 +106,7 @@ class _Dropping:
 
 def _let_padding_learn(framework: str, probe: Any) -> None:
     if framework == "flax":
-        graph = import_module("albert_flax.ops").Embedding
+        graph = import_module("albert_flax.modules").Embedding
         probe.stack.enter_context(patch.object(graph, "__call__", _look_up))
         return
     table = probe.model.base_model.embeddings.word_embeddings

@@ -170,9 +170,16 @@ def machine(threads: int) -> dict[str, Any]:
 @cli.command("page")
 @click.argument("results", type=click.Path(path_type=Path, exists=True))
 @click.argument("docs", type=click.Path(path_type=Path, exists=True))
-def write_page(results: Path, docs: Path) -> None:
+@click.option(
+    "--also",
+    type=click.Path(path_type=Path, exists=True),
+    multiple=True,
+    help="Results of another machine.",
+)
+def write_page(results: Path, docs: Path, also: tuple[Path, ...]) -> None:
     """Write docs/performance.md and its picture from what was measured."""
-    page.write(json.loads(results.read_text()), docs)
+    found, *others = (json.loads(path.read_text()) for path in (results, *also))
+    page.write(found, docs, others)
 
 
 if __name__ == "__main__":

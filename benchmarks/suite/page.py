@@ -1,6 +1,6 @@
 """docs/performance.md, from what was measured and nothing else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,23 @@ HEADINGS = {
     ("tf", "float32"): "TensorFlow, float32",
     ("flax", "float32"): "JAX, float32",
 }
+BESIDE = ("albert-zoo", "best peer", "", "ratio")
 STEPS = {"step": "Pretraining step", "finetuning": "Fine-tuning step"}
 Row = dict[str, Any]
 
 
-def write(results: dict[str, Any], docs: Path) -> None:
-    """Write the page and its picture into a folder."""
-    text = "\n\n".join(_sections(results)) + "\n"
+def write(
+    results: dict[str, Any], docs: Path, others: Sequence[dict[str, Any]] = ()
+) -> None:
+    """Write the page and its picture into a folder.
+
+    Args:
+        results: Of the machine that the page is about.
+        docs: The folder.
+        others: Of other machines, which get a section at the end.
+    """
+    sections = [*_sections(results), *map(_elsewhere, others)]
+    text = "\n\n".join(sections) + "\n"
     (docs / "performance.md").write_text(text, encoding="utf-8")
     found = [
         (f"{heading}  {work}".strip(), ratio(ours, theirs))
@@ -99,8 +109,7 @@ python -m benchmarks.suite run results.json --peers envs
 python -m benchmarks.suite page results.json docs
 ```
 
-- Machine: {machine["processor"]}, {machine["cores"]} cores, {machine["threads"]}
-  threads a side, {machine["system"]}, no GPU, Python {machine["python"]}.
+- Machine: {_named(machine)}.
 - Model: ALBERT {machine["size"]}, version 2's sizes, random weights, without dropout.
 - Ours: {versions}.
 - Peers: {peers}."""
@@ -115,6 +124,26 @@ python -m benchmarks.suite page results.json docs
         yield f"## Where a peer is faster\n\nThe best peer's time over ours:\n\n{text}"
     yield from _forward(results)
     yield from page_others.sections(results)
+
+
+def _named(machine: dict[str, Any]) -> str:
+    return (
+        f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} "
+        f"threads a side, {machine['system']}, no GPU, Python {machine['python']}"
+    )
+
+
+def _elsewhere(results: dict[str, Any]) -> str:
+    """The ratios of another machine, and what its processor can do."""
+    lines = [
+        [heading, work, *_beside([ours, *theirs])]
+        for heading, work, ours, theirs in compared(results)
+    ]
+    return (
+        f"## Another machine\n\n{_named(results['machine'])}. oneDNN's product of "
+        f"above reaches {results['peak'] / 1e9:.0f} GFLOP/s there, all else is the "
+        "same:\n\n" + table(["", "batch", *BESIDE], lines)
+    )
 
 
 def _forward(results: dict[str, Any]) -> Iterator[str]:
@@ -140,8 +169,7 @@ texts of different lengths; the peers compute its padding. A turn is one call, b
     ]
     if lines:
         yield "### Larger models\n\nfloat32, in fewer turns than the base size:"
-        head = ["size", "framework", "batch", "albert-zoo", "best peer", "", "ratio"]
-        yield table(head, lines)
+        yield table(["size", "framework", "batch", *BESIDE], lines)
     if "peak" in results:
         yield _limit(results)
     if profiles := results.get("profile"):

@@ -103,9 +103,9 @@ def test_training_has_the_same_methods(framework):
     assert public("torch") == public(framework)
 
 
-def names(framework):
-    """What ops.py defines, with the arguments that the layers rely on."""
-    tree = ast.parse((ROOT / f"albert_{framework}" / "ops.py").read_text())
+def names(framework, file):
+    """What a file defines, with the arguments that the layers rely on."""
+    tree = ast.parse((ROOT / f"albert_{framework}" / file).read_text())
     public = [n for n in tree.body if not getattr(n, "name", "_").startswith("_")]
     return {
         n.name: [a.arg for a in n.args.args]
@@ -119,9 +119,12 @@ OTHER_OPS = {"vector", "constant", "gelu", "reshape", "unlocked", "check_ids"}
 OTHER_OPS |= {"Modules", "dropout_keys", "can_read", "compact"}
 
 
+@pytest.mark.parametrize(
+    "file", ["ops.py", "modules.py", "activations.py", "scoring.py"]
+)
 @pytest.mark.parametrize("framework", ["tf", "flax"])
-def test_ops_have_the_same_functions(framework):
-    torch, other = names("torch"), names(framework)
+def test_what_is_spelled_differently_has_the_same_functions(framework, file):
+    torch, other = names("torch", file), names(framework, file)
     shared = (torch.keys() | other.keys()) - OTHER_OPS
     assert {n: torch.get(n) for n in shared} == {n: other.get(n) for n in shared}
 

@@ -7,7 +7,7 @@ import pytest
 
 from albert_core import AlbertConfig, losses
 from albert_core.errors import InputError
-from albert_flax import heads, ops
+from albert_flax import heads, scoring
 from tests.backends.flax_models import build, close, expected, ids_of, quick_compiles
 
 STREAM = np.random.default_rng(7)
@@ -74,7 +74,7 @@ def test_spans_are_clamped_and_ignored(shape):
 
 def test_nothing_to_learn_from_is_nan_as_in_pytorch():
     none = jnp.full((5,), -100)
-    loss, slope = jax.value_and_grad(ops.cross_entropy)(jnp.asarray(LOGITS), none)
+    loss, slope = jax.value_and_grad(scoring.cross_entropy)(jnp.asarray(LOGITS), none)
     assert np.isnan(loss)
     assert np.array_equal(slope, np.zeros((5, 4)))
 
@@ -83,14 +83,14 @@ def test_what_is_ignored_does_not_count_however_it_looks():
     logits = jnp.asarray(LOGITS).at[1].set(jnp.nan)
     labels = np.array([3, -100, 1, 2, 3])
     kept = [0, 2, 3, 4]
-    found = ops.cross_entropy(logits, jnp.asarray(labels))
+    found = scoring.cross_entropy(logits, jnp.asarray(labels))
     assert close(found, np.float64(losses.cross_entropy(LOGITS[kept], labels[kept])))
 
 
 @pytest.mark.parametrize("wrong", [4, -1, -99, 2**20])
 def test_a_label_that_is_no_class_gives_nan_where_it_cannot_be_refused(wrong):
     labels = jnp.array([3, 0, wrong, 2, 3])
-    assert np.isnan(jax.jit(ops.cross_entropy)(jnp.asarray(LOGITS), labels))
+    assert np.isnan(jax.jit(scoring.cross_entropy)(jnp.asarray(LOGITS), labels))
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
@@ -101,14 +101,14 @@ def test_half_precision_is_summed_in_single(dtype):
     targets = jnp.asarray(stream.integers(0, 2, (4096, 30)) * 100.3)
     exact = np.asarray(rows, np.float64)
     pairs = {
-        "single": (ops.cross_entropy(rows, jnp.asarray(labels)), exact, labels),
+        "single": (scoring.cross_entropy(rows, jnp.asarray(labels)), exact, labels),
         "regression": (
-            ops.mean_squared_error(rows, ops.like(targets, rows)),
+            scoring.mean_squared_error(rows, scoring.like(targets, rows)),
             exact,
             targets,
         ),
         "multi": (
-            ops.binary_cross_entropy(rows, ops.like(targets, rows)),
+            scoring.binary_cross_entropy(rows, scoring.like(targets, rows)),
             exact,
             targets,
         ),

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from albert_flax import ops
+from albert_flax import modules, ops
 from tests.backends.flax_models import (
     ALL,
     batch,
@@ -74,7 +74,7 @@ def test_scores_are_not_rounded_to_half_precision(dtype):
             jnp.asarray(stream.normal(80, 1, (1, 4, 1, 16)), dtype) for _ in "qk"
         )
         value = jnp.ones((1, 4, 1, 16), dtype)
-        nothing = (None, None, None, ops.Dropout(0.0), True, None)
+        nothing = (None, None, None, modules.Dropout(0.0), True, None)
         _, found = ops.attend(query, key, value, *nothing)
         exact = (x.astype(jnp.float64) for x in (query, key))
         _, wanted = ops.attend(*exact, value.astype(jnp.float64), *nothing)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from albert_flax import FlaxAlbertForPreTrainingOutput, dropout_keys, ops
+from albert_flax import FlaxAlbertForPreTrainingOutput, dropout_keys, modules
 from tests.backends.flax_models import (
     batch,
     build,
@@ -37,7 +37,7 @@ def quick():
 def dropped(monkeypatch):
     """What the dropouts do while models run: (rate, input, output) of every one."""
     seen = []
-    call = ops.Dropout.__call__
+    call = modules.Dropout.__call__
 
     def spied(self, x):
         y = call(self, x)
@@ -46,7 +46,7 @@ def dropped(monkeypatch):
         )
         return y
 
-    monkeypatch.setattr(ops.Dropout, "__call__", spied)
+    monkeypatch.setattr(modules.Dropout, "__call__", spied)
     return seen
 
 

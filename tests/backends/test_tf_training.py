@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from albert_core.errors import InputError
-from albert_tf import ops
+from albert_tf import activations
 from tests.backends.tf_models import (
     NO_DROPOUT,
     ONE_LAYER,
@@ -456,7 +456,7 @@ def test_computed_again_nothing_is_kept():
     made = []
 
     def spy(x):
-        y = ops.gelu_new(x)
+        y = activations.gelu_new(x)
         made.append(weakref.ref(y))
         return y
 
