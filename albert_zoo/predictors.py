@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from albert_core import fast
+from albert_core import fast, processor
 from albert_core.config import AlbertConfig
 from albert_core.inputs import check_arrays
 from albert_core.packing import Packed, pack
@@ -133,7 +133,8 @@ def torch_predictor(model: Any) -> Predictor:
 def tf_predictor(model: Any) -> Predictor:
     """A predictor of a TensorFlow model: a program of XLA for each shape.
 
-    Without fast paths it is one graph, for every shape.
+    Without fast paths, and on a processor by Intel, where it takes less time, it is one
+    graph, for every shape.
     """
     import tensorflow as tf
 
@@ -143,6 +144,8 @@ def tf_predictor(model: Any) -> Predictor:
         # Rounding to 10 bits would set this framework apart from the others.
         tf.config.experimental.enable_tensor_float_32_execution(False)
     device = model.weights[0].value.device
+    on_cpu = "CPU" in device
+    compiles = not (on_cpu and processor.is_intel())
     refused: list[str] = []  # what XLA said, if it cannot compile the model
 
     def take(hidden: Any, positions: Any) -> Any:
@@ -178,10 +181,11 @@ def tf_predictor(model: Any) -> Predictor:
             given = {k: tf.nest.map_structure(tf.constant, x) for k, x in rows.items()}
             packs = isinstance(given.get("attention_mask"), Packed)
             key = (tuple(given), packs, tuple(wanted))
+            compiled = compiles and fast.allowed() and not refused
             try:
-                found = graph(*key, fast.allowed() and not refused)(given)
+                found = graph(*key, compiled)(given)
             except tf.errors.OpError as problem:
-                if refused or not fast.allowed():
+                if not compiled:
                     raise
                 found = graph(*key, False)(given)  # or it is something else's fault
                 refused.append(str(problem).partition("\n")[0])
@@ -192,8 +196,8 @@ def tf_predictor(model: Any) -> Predictor:
                 )
         return {name: value.numpy() for name, value in found.items()}
 
-    tokens = _batch_tokens(model.config, "CPU" in device)
-    return Predictor(model.config, run, tokens, True, tf.constant)
+    tokens = _batch_tokens(model.config, on_cpu)
+    return Predictor(model.config, run, tokens, compiles, tf.constant)
 
 
 def flax_predictor(model: Any) -> Predictor:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,6 +16,7 @@ VARIABLE = "ALBERT_ZOO_CACHE"  # another folder; 0 keeps nothing
 COMPILED = {"flax": "jax", "tf": "tensorflow"}  # frameworks, and who makes programs
 JAX = "JAX_COMPILATION_CACHE_DIR"
 TF, TF_OPTION = "TF_XLA_FLAGS", "--tf_xla_persistent_cache_directory="
+ON_CPU = "--tf_xla_persistent_cache_device_types=CPU"  # as the folders are
 STREAM = 400  # texts of different lengths, for the shapes of a full batch
 SEED = 0
 
@@ -32,7 +33,11 @@ def folder(framework: str) -> Path | None:
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     place = Path(chosen) if chosen else Path(cache) / "albert-zoo"
     package = COMPILED[framework]
-    return place / f"{package}-{version(package)}-{processor.signature()}"
+    try:
+        number = version(package)
+    except PackageNotFoundError:  # it has another name, such as tensorflow-cpu
+        return None
+    return place / f"{package}-{number}-{processor.signature()}"
 
 
 def keep(framework: str) -> Path | None:
@@ -45,22 +50,26 @@ def keep(framework: str) -> Path | None:
     """
     if framework not in COMPILED or not is_installed(BACKENDS[framework]):
         return None
-    settings = os.environ.get(TF, "")
-    theirs = os.environ.get(JAX, "")
-    if framework == "tf":
-        theirs = settings.partition(TF_OPTION)[2].partition(" ")[0]
-    place = Path(theirs) if theirs else folder(framework)
-    if theirs or place is None:
-        return place
-    if framework == "flax":
+    if theirs := _theirs(framework):
+        return Path(theirs)
+    place = folder(framework)
+    if place is not None and framework == "flax":
         os.environ[JAX] = str(place)
         os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
-        return place
-    own = program_store.borrowed(place)
-    if own is None:
-        return None
-    os.environ[TF] = f"{settings} {TF_OPTION}{own}".strip()
+    elif place is not None:
+        own = program_store.borrowed(place)
+        if own is None:
+            return None
+        settings = os.environ.get(TF, "")
+        os.environ[TF] = f"{settings} {TF_OPTION}{own} {ON_CPU}".strip()
     return place
+
+
+def _theirs(framework: str) -> str:
+    """The folder that the user has told the framework."""
+    if framework == "flax":
+        return os.environ.get(JAX, "")
+    return os.environ.get(TF, "").partition(TF_OPTION)[2].partition(" ")[0]
 
 
 def warm_up(pipeline: Any, step: Callable[[str], None] = lambda _: None) -> int:

@@ -25,8 +25,8 @@ from albert_zoo.console import Progress
 def warm_up(model: str, batch_tokens: int | None, **given: Any) -> None:
     """Compile what XLA needs for MODEL, and keep it for `albert-zoo run`.
 
-    PyTorch has nothing to compile. Programs are kept in ~/.cache/albert-zoo, or where
-    ALBERT_ZOO_CACHE says; 0 keeps none.
+    PyTorch has nothing to compile, nor has TensorFlow on a processor by Intel. Programs
+    are kept in ~/.cache/albert-zoo, or where ALBERT_ZOO_CACHE says; 0 keeps none.
 
     \b
     Example:
@@ -40,6 +40,9 @@ def warm_up(model: str, batch_tokens: int | None, **given: Any) -> None:
     start = time.perf_counter()
     options = {name: value for name, value in given.items() if name != "task"}
     ready = pipeline(given["task"], model, batch_tokens=batch_tokens, **options)
+    if not ready.predictor.compiles:
+        click.echo("Nothing to compile: on this processor TensorFlow takes a graph.")
+        return
     with Progress(None) as step:
         count = programs.warm_up(ready, step)
     kept = "nowhere" if place is None else f"in {place}"

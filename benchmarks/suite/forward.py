@@ -1,6 +1,6 @@
 """Prediction beside the peers: groups of sides, and the shapes that they run."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +62,7 @@ def all_rows(
         threads: Of each side.
         rounds: Turns of each shape.
     """
-    plan = [(group, "float32", sides) for group, sides in GROUPS.items()]
-    plan += [("torch", dtype, sides) for dtype, sides in TYPES.items()]
-    for group, dtype, names in plan:
+    for group, dtype, names in _plan(TYPES):
         with workers("forward", names, pythons, folder, dtype, threads) as sides:
             for shape in SHAPES:
                 for row in _rows(sides, shape, folder, rounds):
@@ -74,16 +72,22 @@ def all_rows(
 def larger_rows(
     pythons: Mapping[str, str], at: Callable[[str], Path], threads: int
 ) -> Iterator[dict[str, Any]]:
-    """Every group and shape in float32; `at` has the checkpoint of a size."""
+    """Every group and shape; `at` has the checkpoint of a size."""
     for size, rounds in LARGER.items():
         folder = at(size)
-        for group, names in GROUPS.items():
-            with workers(
-                "forward", names, pythons, folder, "float32", threads
-            ) as sides:
+        for group, dtype, names in _plan(["bfloat16"]):
+            with workers("forward", names, pythons, folder, dtype, threads) as sides:
                 for shape in SHAPES:
                     for row in _rows(sides, shape, folder, rounds):
-                        yield row | {"group": group, "size": size}
+                        yield row | {"group": group, "dtype": dtype, "size": size}
+
+
+def _plan(types: Iterable[str]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Group, number type and sides: float32 in all groups, the others in PyTorch."""
+    for group, sides in GROUPS.items():
+        yield group, "float32", sides
+    for dtype in types:
+        yield "torch", dtype, TYPES[dtype]
 
 
 def _rows(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.suite import page_others
-from benchmarks.suite.forward import FULL, GROUPS, LARGER, SHAPES, TIMES
+from benchmarks.suite.forward import FULL, LARGER, SHAPES, TIMES
 from benchmarks.suite.limits import operations, size_of
 from benchmarks.suite.page_others import table
 from benchmarks.suite.picture import draw
@@ -56,8 +56,8 @@ def compared(results: dict[str, Any]) -> Iterator[tuple[str, str, Row, list[Row]
                 if (row["group"], row["dtype"], row["shape"]) == (group, dtype, shape)
             ]
             yield from _split(heading, shape, rows)
-    for size, group, shape, rows in _larger(results):
-        yield from _split(HEADINGS[group, "float32"], f"{size}, {shape}", rows)
+    for size, heading, shape, rows in _larger(results):
+        yield from _split(heading, f"{size}, {shape}", rows)
     for part, heading in STEPS.items():
         yield from _split(heading, "", results.get(part, []))
     rows = results.get("pipeline", [])
@@ -77,14 +77,15 @@ def _split(
 
 
 def _larger(results: dict[str, Any]) -> Iterator[tuple[str, str, str, list[Row]]]:
-    for key in product(LARGER, GROUPS, SHAPES):
+    for size, (kind, heading), shape in product(LARGER, HEADINGS.items(), SHAPES):
+        key = (size, *kind, shape)
         rows = [
             row
             for row in results.get("sizes", [])
-            if (row["size"], row["group"], row["shape"]) == key
+            if (row["size"], row["group"], row["dtype"], row["shape"]) == key
         ]
         if rows:
-            yield *key, rows
+            yield size, heading, shape, rows
 
 
 def ratio(ours: Row, theirs: list[Row]) -> float:
@@ -150,26 +151,21 @@ def _forward(results: dict[str, Any]) -> Iterator[str]:
     calls = ", ".join(f"{number} of {shape}" for shape, number in TIMES.items())
     yield f"""## Prediction
 
-Arrays in, last hidden states out. Ours is what the pipelines run,
-`albert_zoo.predictors`, with its [fast paths](fast-paths.md). The ragged batch has
-texts of different lengths; the peers compute its padding. A turn is one call, but
+Arrays in, last hidden states out. Ours is what pipelines and
+`albert-zoo bench` run, with its [fast paths](fast-paths.md). The ragged batch has texts
+of different lengths; the peers compute its padding. A turn is one call, but
 {calls}. The ratio is the best peer's time over ours."""
     for (group, dtype), heading in HEADINGS.items():
         shown = _forward_table(results, group, dtype)
         if shown:
             yield f"### {heading}\n\n{shown}"
     lines = [
-        [
-            size,
-            HEADINGS[group, "float32"].removesuffix(", float32"),
-            shape,
-            *_beside(rows),
-        ]
-        for size, group, shape, rows in _larger(results)
+        [size, heading, shape, *_beside(rows)]
+        for size, heading, shape, rows in _larger(results)
     ]
     if lines:
-        yield "### Larger models\n\nfloat32, in fewer turns than the base size:"
-        yield table(["size", "framework", "batch", *BESIDE], lines)
+        yield "### Larger models\n\nIn fewer turns than the base size:"
+        yield table(["size", "", "batch", *BESIDE], lines)
     if "peak" in results:
         yield _limit(results)
     if profiles := results.get("profile"):

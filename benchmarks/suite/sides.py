@@ -13,13 +13,12 @@ from pathlib import Path
 
 def _zoo(framework):
     def load(folder, dtype):
-        from albert_zoo import models, predictors
+        from albert_zoo.benchmark import tasks  # what `albert-zoo bench` times
 
-        model = models.load_model(folder, framework=framework, dtype=dtype)
-        predictor = getattr(predictors, f"{framework}_predictor")(model)
+        subject = tasks.load(framework, folder, "Model", dtype, None)
 
         def run(inputs):
-            found = predictor.run(inputs, ("last_hidden_state",))
+            found = subject.predictor.run(inputs, ("last_hidden_state",))
             return found["last_hidden_state"]
 
         return run

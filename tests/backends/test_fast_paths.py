@@ -42,6 +42,13 @@ IS_X86 = platform.machine() in ("x86_64", "AMD64")
 ON_X86 = pytest.mark.skipif(not IS_X86, reason="oneDNN is for x86")
 
 
+@pytest.fixture(params=["AMD", "Intel"])
+def maker(request, monkeypatch):
+    """Who made the processor, which decides about products."""
+    monkeypatch.setattr(processor, "is_intel", lambda: request.param == "Intel")
+    return request.param
+
+
 def ragged(rows=6, length=9, seed=0):
     """Ids and masks: holes, a whole text, one of one token, one of none."""
     rng = np.random.default_rng(seed)
@@ -143,9 +150,32 @@ def test_predictors_refuse_ids_that_a_program_would_take(framework, tmp_path):
             predictor.run({"input_ids": ids, name: given}, ("last_hidden_state",))
 
 
-def test_tensorflow_predicts_without_xla_where_it_must(tmp_path, caplog):
+def test_the_maker_of_the_processor_decides_whether_tensorflow_compiles(
+    maker, tmp_path, monkeypatch
+):
     import tensorflow as tf
 
+    path = write(tmp_path / "made", tiny(num_hidden_layers=2))
+    model = class_of("tf", "Model").from_pretrained(path)
+    asked, own = [], tf.function
+    monkeypatch.setattr(
+        tf, "function", lambda *x, **y: asked.append(y["jit_compile"]) or own(*x, **y)
+    )
+    predictor = predictors.tf_predictor(model)
+    ids, mask = ragged()
+    inputs = {"input_ids": ids, "attention_mask": mask}
+    found = predictor.run(inputs, ("last_hidden_state",))["last_hidden_state"]
+    assert predictor.compiles == (maker == "AMD")
+    assert asked == [maker == "AMD"]
+    with fast_paths(False):
+        wanted = predictor.run(inputs, ("last_hidden_state",))["last_hidden_state"]
+    assert off(found, wanted, mask) < 2e-6
+
+
+def test_tensorflow_predicts_without_xla_where_it_must(tmp_path, caplog, monkeypatch):
+    import tensorflow as tf
+
+    monkeypatch.setattr(processor, "is_intel", lambda: False)
     path = write(tmp_path / "made", tiny(num_hidden_layers=2))
     model = class_of("tf", "Model").from_pretrained(path)
     layer = model.encoder.albert_layer_groups[0].albert_layers[0]
@@ -307,13 +337,6 @@ def test_what_is_put_into_a_layer_is_not_passed_over(model, change):
         handle.remove()
     assert torch.allclose(found, wanted, atol=1e-5)
     assert not torch.allclose(before, wanted, atol=1e-3)
-
-
-@pytest.fixture(params=["AMD", "Intel"])
-def maker(request, monkeypatch):
-    """Who made the processor, which decides about products."""
-    monkeypatch.setattr(processor, "is_intel", lambda: request.param == "Intel")
-    return request.param
 
 
 @pytest.mark.parametrize(

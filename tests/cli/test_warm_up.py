@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 
@@ -12,6 +13,13 @@ from albert_zoo import program_store, programs
 from albert_zoo.cli import cli
 from tests.conftest import tiny, write
 
+# The command, as on a processor where TensorFlow compiles.
+ELSEWHERE = """
+from albert_core import processor
+processor.is_intel = lambda: False
+from albert_zoo.cli import main
+main()
+"""
 SETTINGS = {
     programs.JAX,
     programs.TF,
@@ -67,6 +75,15 @@ def test_nothing_is_kept_where_nothing_should_be(unset, monkeypatch):
     monkeypatch.setenv(programs.VARIABLE, "0")
     assert programs.keep("flax") is programs.keep("tf") is None
     assert not (SETTINGS - {programs.VARIABLE}) & os.environ.keys()
+
+
+def test_nothing_is_kept_of_an_unknown_version(unset, monkeypatch):
+    def unknown(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(programs, "version", unknown)
+    assert programs.keep("tf") is None
+    assert programs.TF not in os.environ
 
 
 def test_a_setting_of_the_user_s_own_stays(unset, monkeypatch):
@@ -152,7 +169,7 @@ def test_a_run_finds_what_was_compiled(framework, tmp_path):
         for name in SETTINGS - {programs.VARIABLE}:
             given.pop(name, None)
         shown = subprocess.run(
-            [sys.executable, "-m", "albert_zoo", *arguments, *options],
+            [sys.executable, "-c", ELSEWHERE, *arguments, *options],
             env=given, input="He opened the [MASK] and went out.\n",
             capture_output=True, text=True, check=True,
         )  # fmt: skip
