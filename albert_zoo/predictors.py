@@ -37,13 +37,16 @@ class Predictor:
             logits of those places only. At last, whether what stands at padding is
             read; it means nothing otherwise.
         batch_tokens: How many tokens at once are fastest, about.
-        compiles: Whether each new shape costs time, so that few should be used.
+        shares_rows: Whether texts are put into rows together, which are all of few
+            shapes.
+        compiles: Whether each new shape costs time.
         to_tensor: Makes the framework's own tensor of a NumPy array.
     """
 
     config: AlbertConfig
     run: Callable[..., Arrays]
     batch_tokens: int
+    shares_rows: bool
     compiles: bool
     to_tensor: Callable[[NDArray[Any]], Any]
 
@@ -127,7 +130,7 @@ def torch_predictor(model: Any) -> Predictor:
             return {name: found[name].float().cpu().numpy() for name in wanted}
 
     tokens = _batch_tokens(model.config, model.device.type == "cpu")
-    return Predictor(model.config, run, tokens, False, torch.from_numpy)
+    return Predictor(model.config, run, tokens, False, False, torch.from_numpy)
 
 
 def tf_predictor(model: Any) -> Predictor:
@@ -197,7 +200,7 @@ def tf_predictor(model: Any) -> Predictor:
         return {name: value.numpy() for name, value in found.items()}
 
     tokens = _batch_tokens(model.config, on_cpu)
-    return Predictor(model.config, run, tokens, compiles, tf.constant)
+    return Predictor(model.config, run, tokens, True, compiles, tf.constant)
 
 
 def flax_predictor(model: Any) -> Predictor:
@@ -232,4 +235,4 @@ def flax_predictor(model: Any) -> Predictor:
 
     devices = jax.tree.leaves(state)[0].devices()
     tokens = _batch_tokens(model.config, all(x.platform == "cpu" for x in devices))
-    return Predictor(model.config, run, tokens, True, jnp.asarray)
+    return Predictor(model.config, run, tokens, True, True, jnp.asarray)

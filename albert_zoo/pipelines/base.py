@@ -243,13 +243,13 @@ class Pipeline:
         """Which rows run together, by their lengths."""
         tokens = self.batch_tokens or self.predictor.batch_tokens
         most = self.config.max_position_embeddings
-        if self.predictor.compiles and fast.allowed():
+        if self.predictor.shares_rows and fast.allowed():
             return packed_batches(lengths, tokens, most)
-        return batches(lengths, tokens, most, self.predictor.compiles)
+        return batches(lengths, tokens, most, self.predictor.shares_rows)
 
     def _predict(self, rows: Sequence[Any], options: Any) -> list[Any]:
         """What `reduce` makes of the outputs of each row, in order."""
-        few = self.predictor.compiles
+        few = self.predictor.shares_rows
         lengths = [len(row["input_ids"]) for row in rows]
         padding = self.tokenizer.pad_token_id or 0
         done: list[Any] = [None] * len(rows)
