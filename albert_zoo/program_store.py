@@ -1,8 +1,8 @@
 """A folder of programs that is safe to share, for TensorFlow, whose own is not.
 
-TensorFlow stops the process at a program that is damaged, and at a folder that it
-cannot write to. So it gets a folder of its own, of programs that are whole, and what it
-adds to them is put beside the others when the process ends.
+TensorFlow fails at a program that is damaged, and at a folder that it cannot write to.
+So it gets a folder of its own, of programs that are whole, and what it adds to them is
+put beside the others when the process ends.
 """
 
 import atexit
@@ -28,9 +28,13 @@ def borrowed(store: Path) -> Path | None:
         store.mkdir(0o700, parents=True, exist_ok=True)
         if not os.access(store, os.W_OK):
             return None
-        own = Path(tempfile.mkdtemp(prefix="albert-zoo-"))
         for path in store.glob(".*"):  # what a killed process began
             path.unlink(missing_ok=True)
+        own = Path(tempfile.mkdtemp(prefix="albert-zoo-"))
+    except OSError:
+        return None
+    atexit.register(partial(give_back, own, store))
+    try:
         for path in _programs(store):
             data = path.read_bytes()
             if path.name[:DIGEST] == sha256(data).hexdigest():
@@ -38,8 +42,7 @@ def borrowed(store: Path) -> Path | None:
             else:
                 path.unlink(missing_ok=True)
     except OSError:
-        return None
-    atexit.register(partial(give_back, own, store))
+        pass  # what could not be read is made again
     return own
 
 

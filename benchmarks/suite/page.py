@@ -140,10 +140,10 @@ def _elsewhere(results: dict[str, Any]) -> str:
         [heading, work, *_beside([ours, *theirs])]
         for heading, work, ours, theirs in compared(results)
     ]
-    texts = ", ".join({str(row["texts"]) for row in results["pipeline"]})
+    texts = ", ".join({str(row["texts"]) for row in results.get("pipeline", [])})
     return (
         f"## Another machine\n\n{_named(results['machine'])}. oneDNN's product of "
-        f"above reaches {results['peak'] / 1e9:.0f} GFLOP/s there. Pipelines have "
+        f"above reaches {results.get('peak', 0) / 1e9:.0f} GFLOP/s there. Pipelines have "
         f"{texts} texts; all else is as above:\n\n"
         + table(["", "batch", *BESIDE], lines)
     )
