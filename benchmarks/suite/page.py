@@ -141,11 +141,11 @@ def _elsewhere(results: dict[str, Any]) -> str:
         for heading, work, ours, theirs in compared(results)
     ]
     texts = ", ".join({str(row["texts"]) for row in results.get("pipeline", [])})
+    peak = results.get("peak", 0) / 1e9
     return (
         f"## Another machine\n\n{_named(results['machine'])}. oneDNN's product of "
-        f"above reaches {results.get('peak', 0) / 1e9:.0f} GFLOP/s there. Pipelines have "
-        f"{texts} texts; all else is as above:\n\n"
-        + table(["", "batch", *BESIDE], lines)
+        f"above reaches {peak:.0f} GFLOP/s there. Pipelines have {texts} texts; all "
+        "else is as above:\n\n" + table(["", "batch", *BESIDE], lines)
     )
 
 
