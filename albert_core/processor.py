@@ -19,15 +19,21 @@ def facts() -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in first}
 
 
+@cache
 def is_intel() -> bool:
     """Whether Intel made it, as every x86 processor of a Mac."""
     if platform.system() == "Darwin":
         return platform.machine() == "x86_64"
-    return INTEL in (facts().get("vendor_id"), platform.processor().split(" ")[-1])
+    return _maker().endswith(INTEL)
+
+
+def _maker() -> str:
+    # Python asks another program for what `platform.processor` says on Linux.
+    return facts().get("vendor_id") or platform.processor()
 
 
 def signature() -> str:
     """Short letters that two processors share if they have the same abilities."""
     able = [facts().get(key) for key in ("flags", "Features")]
-    text = f"{platform.machine()} {platform.processor()} {able}"
+    text = f"{platform.machine()} {_maker()} {able}"
     return sha256(text.encode()).hexdigest()[:8]

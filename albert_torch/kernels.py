@@ -1,8 +1,8 @@
 """Dense layers through oneDNN, which PyTorch itself leaves to MKL in float32.
 
-On AMD's processors oneDNN takes half of the time; on Intel's MKL is faster, but for
-weights in oneDNN's own order. docs/performance.md shows what it is worth. The kind of
-machine decides, never a measurement: runs repeat to the byte.
+On the AMD processor that was measured oneDNN takes half of the time; on the Intel one
+MKL is faster, but for weights in oneDNN's own order. docs/performance.md shows what it
+is worth. The maker decides, never a measurement: runs repeat to the byte.
 """
 
 import platform

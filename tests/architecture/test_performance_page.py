@@ -70,6 +70,17 @@ def test_sides_run_in_turns_in_processes(tmp_path, monkeypatch):
     assert not given["input_ids"][given["attention_mask"] == 0].any()
 
 
+def test_larger_sizes_run_in_bfloat16_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(forward, "SHAPES", {"small": (1, 8, False)})
+    monkeypatch.setattr(forward, "VOCABULARY", 31)
+    monkeypatch.setattr(forward, "GROUPS", {"torch": ("torch: albert-zoo",)})
+    monkeypatch.setattr(forward, "LARGER", {"wide": 1})
+    made = write(tmp_path / "wide", tiny())
+    found = forward.larger_rows({"zoo": sys.executable}, made.with_name, 1)
+    named = [(row["size"], row["dtype"], len(row["seconds"])) for row in found]
+    assert named == [("wide", "float32", 1), ("wide", "bfloat16", 1)]
+
+
 def test_every_group_has_sides_that_are_there():
     for names in forward.GROUPS.values():
         assert set(names) <= SIDES.keys()

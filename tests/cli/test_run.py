@@ -17,6 +17,9 @@ from albert_zoo.pipelines.base import LOOKAHEAD
 from tests.pipelines.models import LABELS, TEXTS, assert_same, write_model
 
 COMMAND = [sys.executable, "-c", "from albert_zoo.cli import main; main()", "run"]
+# The same, in a job in the background too, where shells have interrupts ignored.
+UNDO = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+HEEDING = [*COMMAND[:2], f"{UNDO}; {COMMAND[2]}", COMMAND[3]]
 MASKED = "the first [MASK] of an old river"
 # What each task is told besides its input, and an input of it.
 GIVEN = {
@@ -235,6 +238,7 @@ def end_by(child, how):
         except subprocess.TimeoutExpired:
             continue
         return
+    child.kill()
     raise AssertionError("the run did not end")
 
 
@@ -250,7 +254,7 @@ def test_an_interrupted_run_goes_on(call, model, tmp_path, how):
     target = tmp_path / "out.jsonl"
     options += ["--output", str(target)]
     child = subprocess.Popen(
-        [*COMMAND, *options], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+        [*HEEDING, *options], stdin=subprocess.PIPE, stderr=subprocess.PIPE
     )
     # More than one window, and not the end of the next.
     child.stdin.write("\n".join(lines[: LOOKAHEAD + 300]).encode())

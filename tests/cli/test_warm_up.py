@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError
 
 import pytest
 
-from albert_core import hub
+from albert_core import hub, processor
 from albert_zoo import program_store, programs
 from albert_zoo.cli import cli
 from tests.conftest import tiny, write
@@ -151,6 +151,18 @@ def test_a_store_that_vanished_stops_nothing(store, tmp_path):
     store.rename(tmp_path / "elsewhere")
     program_store.give_back(own, store)
     assert not own.exists()
+
+
+def test_a_processor_may_leave_nothing_to_compile(call, monkeypatch, tmp_path):
+    monkeypatch.setattr(processor, "is_intel", lambda: True)
+    monkeypatch.setenv(programs.VARIABLE, "0")
+    model = tmp_path / "model"
+    write(model, tiny(vocab_size=8192), "ForMaskedLM")
+    for file in (hub.ASSETS / hub.BUNDLED).glob("*token*"):
+        shutil.copy(file, model)
+    code, out, err = call("warm-up", model, "--framework", "tf")
+    assert (code, err) == (0, "")
+    assert out == "Nothing to compile: on this processor TensorFlow takes a graph.\n"
 
 
 @pytest.mark.slow
