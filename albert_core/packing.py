@@ -56,6 +56,11 @@ def check(packed: Packed, shape: Sequence[int | None], rows: bool = False) -> No
         raise InputError("This Packed has no rows. Make it by pack(mask).")
 
 
+def begins(mask: Any) -> Any:
+    """Whether each row [rows, seq] with a token begins with one, which heads read."""
+    return (mask[:, 0] != 0).sum() == (mask != 0).any(-1).sum()
+
+
 def fit(sizes: Sequence[int] | NDArray[Any], width: int) -> NDArray[np.int64]:
     """Where texts begin in rows that stand behind one another.
 

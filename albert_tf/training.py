@@ -52,7 +52,7 @@ def pretraining_loss(
         training=training,
     )
     hidden_states = outputs.last_hidden_state
-    length = length_of(inputs["attention_mask"])
+    length = length_of(inputs["input_ids"])
     places = is_at(inputs["masked_lm_positions"], length)
     table = table_of(model.get_output_embeddings())
     prediction_logits = model.predictions(mix(hidden_states, places), table)

@@ -97,21 +97,26 @@ def freeze(model: nn.Module) -> None:
             _frozen.setdefault(group, (None, [], []))
 
 
-def can_run(
-    group: nn.Module, hidden: Tensor, head_mask: Any, output_attentions: bool
-) -> bool:
-    """Whether `run` gives what the group's own modules give."""
+def is_plain(group: nn.Module, hidden: Tensor, output_attentions: bool) -> bool:
+    """Whether the tokens of a group can stand elsewhere: nobody asks, or looks."""
     return (
         kernels.can_read(hidden)
         and hidden.device.type == "cpu"
-        and not torch.is_grad_enabled()
-        and head_mask is None
         and not output_attentions
         and hidden.numel() > 0
         and fast.allowed()
-        and not torch.is_autocast_enabled("cpu")
         and not any(getattr(torch_module, name) for name in _EVERYWHERE)
         and all(_is_plain(path, x) for path, x in group.named_modules())
+    )
+
+
+def can_run(group: nn.Module, hidden: Tensor, head_mask: Any) -> bool:
+    """Whether `run` gives what the modules of a plain group give."""
+    return (
+        not torch.is_grad_enabled()
+        and head_mask is None
+        and not torch.is_autocast_enabled("cpu")
+        and not any(module.training for module in group.modules())
         and all(kernels.is_plain(x, hidden) for x in group.parameters())
     )
 
@@ -125,7 +130,6 @@ def _is_plain(path: str, module: nn.Module) -> bool:
     config = getattr(module, "config", None)
     return (
         kind in _PARTS.get(name, _CONTAINERS)
-        and not module.training
         and not any(getattr(module, hooks) for hooks in _HOOKS)
         and not any(
             callable(x) and hasattr(type(module), k) for k, x in vars(module).items()

@@ -144,6 +144,11 @@ def attend(
         output_attentions: Return the probabilities.
         implementation: "eager" never takes the fused kernel.
     """
+    if isinstance(bias, Unpadded):  # its tokens, [1, tokens, heads, width]
+        parts = (x.split(bias.lengths, 1) for x in (query, key, value))
+        rest: Any = (None, None, head_mask, dropout, False, implementation)
+        found = [attend(q, k, v, *rest)[0] for q, k, v in zip(*parts, strict=True)]
+        return torch.cat(found, 1), None
     if implementation != "eager" and head_mask is None and not output_attentions:
         return _attend_fused(query, key, value, bias, relative, dropout), None
     scores = einsum("bqhd,bkhd->bhqk", query, key) / sqrt(query.shape[-1])
@@ -213,11 +218,18 @@ def repeat(
     Returns:
         The last output, all outputs, all probabilities.
     """
-    if fused.can_run(group, hidden, head_mask, output_attentions):
+    plain = fused.is_plain(group, hidden, output_attentions)
+    if plain and fused.can_run(group, hidden, head_mask):
         parts = (group, times, hidden, bias, _attend_fused, output_hidden_states)
         return *fused.run(*parts), ()
-    if isinstance(bias, Unpadded):
-        bias = mask_to_bias(bias.mask, hidden)
+    texts = bias if isinstance(bias, Unpadded) else None
+    if texts and not (plain and texts.lengths):
+        bias, texts = mask_to_bias(texts.mask, hidden), None
+    hidden = texts.pack(hidden)[None] if texts else hidden
+
+    def whole(hidden: Tensor) -> Tensor:
+        return texts.unpack(hidden[0]) if texts else hidden
+
     states: tuple[Tensor, ...] = ()
     attentions: tuple[Tensor, ...] = ()
     for index in range(times):
@@ -227,9 +239,9 @@ def repeat(
             hidden, weights = checkpoint(group, *inputs_of_call, use_reentrant=False)
         else:
             hidden, weights = group(*inputs_of_call)
-        states = (*states, hidden) if output_hidden_states else ()
+        states = (*states, whole(hidden)) if output_hidden_states else ()
         attentions = (*attentions, *weights) if output_attentions else ()
-    return hidden, states, attentions
+    return (states[-1] if states else whole(hidden)), states, attentions
 
 
 def flatten_choices(x: Tensor | None) -> Tensor | None:

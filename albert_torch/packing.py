@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from albert_core.packing import Packed
+from albert_core import fast
+from albert_core.packing import Packed, begins
 from albert_torch import kernels
 
 LONG = 448  # tokens; from there oneDNN takes less time than PyTorch's attention
@@ -36,6 +37,13 @@ class Unpadded:
         """Tokens where they were, [batch, seq, width], and zeros between them."""
         found = tokens.new_zeros(self.mask.numel(), tokens.shape[-1])
         return found.index_copy(0, self.places, tokens).unflatten(0, self.mask.shape)
+
+
+def without_padding(mask: Tensor) -> Tensor | Packed:
+    """A mask [..., seq] in the form that leaves padding out, where that can be done."""
+    rows = mask.flatten(0, -2)
+    on_cpu = mask.device.type == "cpu"
+    return Packed(rows) if on_cpu and fast.allowed() and begins(rows) else mask
 
 
 def attend_texts(lengths: Sequence[int], width: int) -> Callable[..., Tensor]:

@@ -18,9 +18,11 @@ from albert_core.optimization import (
     moment_names,
     update,
 )
+from albert_core.packing import Packed
 from albert_core.training import Part, added, is_pretraining
 from albert_torch.modules import table_of
 from albert_torch.ops import length_of
+from albert_torch.packing import without_padding
 from albert_torch.pretrained import to_array, to_tensor
 from albert_torch.scoring import count_right, is_at, mix, summed_cross_entropy
 
@@ -28,6 +30,8 @@ Figures = dict[str, Tensor]
 Arrays = Mapping[str, NDArray[Any]]
 
 MOVES = Moves(torch.sqrt, torch.linalg.vector_norm, torch.where)
+# Whose loss has the scores of padding in it, so that it must be computed.
+SCORES_PADDING = ("ForQuestionAnswering",)
 
 
 def pretraining_loss(model: Any, inputs: Any, weights: Any) -> tuple[Tensor, Figures]:
@@ -49,7 +53,7 @@ def pretraining_loss(model: Any, inputs: Any, weights: Any) -> tuple[Tensor, Fig
         return_dict=True,
     )
     hidden_states = outputs.last_hidden_state
-    length = length_of(inputs["attention_mask"])
+    length = length_of(inputs["input_ids"])
     places = is_at(inputs["masked_lm_positions"], length)
     table = table_of(model.get_output_embeddings())
     prediction_logits = model.predictions(mix(hidden_states, places), table)
@@ -207,14 +211,18 @@ class Training:
             self.first[name].copy_(to_tensor(moments[first]))
             self.second[name].copy_(to_tensor(moments[second]))
 
-    def _inputs(self, part: Part) -> dict[str, Tensor]:
+    def _inputs(self, part: Part) -> dict[str, Tensor | Packed]:
         device, dtype = self.model.device, self.model.dtype
-        return {
+        found: dict[str, Tensor | Packed] = {
             name: torch.from_numpy(array).to(
                 device, torch.long if array.dtype.kind in "iu" else dtype
             )
             for name, array in part.inputs.items()
         }
+        mask: Any = found.get("attention_mask")
+        if mask is not None and self.model.head not in SCORES_PADDING:
+            found["attention_mask"] = without_padding(mask)
+        return found
 
     def _precision(self) -> Any:
         return torch.autocast(

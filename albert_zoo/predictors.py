@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from albert_core import fast, processor
 from albert_core.config import AlbertConfig
 from albert_core.inputs import check_arrays
-from albert_core.packing import Packed, pack
+from albert_core.packing import Packed, begins, pack
 
 logger = logging.getLogger("albert_zoo")
 BATCH_TOKENS = 8192  # at once, on an accelerator
@@ -74,15 +74,10 @@ def _shaped(model: Any, inputs: Mapping[str, NDArray[Any]]) -> Arrays:
     return dict(inputs)
 
 
-def _begins(mask: Any) -> Any:
-    """Whether each row [rows, seq] with a token begins with one, which heads read."""
-    return (mask[:, 0] != 0).sum() == (mask != 0).any(-1).sum()
-
-
 def _packed(mask: NDArray[Any]) -> Any:
     """The mask [..., seq], in a form that leaves padding out where that is worth it."""
     rows = mask.reshape(-1, mask.shape[-1])
-    if not fast.allowed() or rows.all() or not _begins(rows):
+    if not fast.allowed() or rows.all() or not begins(rows):
         return mask
     packed = pack(rows, few_shapes=True)
     return packed if packed.take.size <= WORTH * mask.size else mask
@@ -104,7 +99,7 @@ def torch_predictor(model: Any) -> Predictor:
     """A predictor of a PyTorch model, which is put into evaluation mode."""
     import torch
 
-    from albert_torch import fused, modules
+    from albert_torch import fused, modules, packing
 
     model.eval()
     fused.freeze(model)
@@ -117,14 +112,13 @@ def torch_predictor(model: Any) -> Predictor:
         wanted: Sequence[str],
         padding: bool = False,
     ) -> Arrays:
-        tensors = {
+        tensors: dict[str, Any] = {
             name: torch.from_numpy(array).to(model.device, torch.long)
             for name, array in _shaped(model, inputs).items()
         }
-        mask: Any = tensors.get("attention_mask")
-        leave = fast.allowed() and not padding and model.device.type == "cpu"
-        if mask is not None and leave and _begins(mask.flatten(0, -2)):
-            tensors["attention_mask"] = Packed(mask.flatten(0, -2))  # pyright: ignore
+        mask = tensors.get("attention_mask")
+        if mask is not None and not padding:
+            tensors["attention_mask"] = packing.without_padding(mask)
         with torch.inference_mode():
             found = _outputs(model, modules, take, tensors)
             return {name: found[name].float().cpu().numpy() for name in wanted}

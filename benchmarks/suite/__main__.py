@@ -27,8 +27,8 @@ from benchmarks.suite import forward, limits, others, page
 from benchmarks.suite.peers import PEERS
 
 PARTS = (
-    *("peak", "profile", "forward", "sizes", "step", "finetuning", "pipeline"),
-    *("tokenization", "conversion", "start"),
+    *("peak", "profile", "forward", "sizes", "step", "finetuning", "ragged"),
+    *("pipeline", "tokenization", "conversion", "start"),
 )
 SIZE = "base"
 
@@ -106,6 +106,11 @@ def run(
         def at(head: str, size: str = SIZE) -> Path:
             return sample(Path(place), size, head)
 
+        def tuned(shape: str) -> list[dict[str, Any]]:
+            model = at("ForSequenceClassification")
+            steps = others.finetuning_steps
+            return [*steps(environments, model, threads, rounds, shape)]
+
         measured: dict[str, Callable[[], Any]] = {
             "peak": lambda: limits.peak(environments, threads),
             "profile": lambda: [*limits.shares(environments, at("Model"), threads)],
@@ -120,11 +125,8 @@ def run(
                     environments, at("ForPreTraining"), threads, rounds
                 )
             ],
-            "finetuning": lambda: [
-                *others.finetuning_steps(
-                    environments, at("ForSequenceClassification"), threads, rounds
-                )
-            ],
+            "finetuning": lambda: tuned(forward.FULL),
+            "ragged": lambda: tuned(forward.RAGGED),
             "pipeline": lambda: [
                 *others.pipelines(
                     environments,

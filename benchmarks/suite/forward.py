@@ -11,11 +11,11 @@ from benchmarks.suite.sides import SIDES
 
 SEED = 20_261_121
 VOCABULARY = 30_000
-FULL = "full 8 x 128"
+FULL, RAGGED = "full 8 x 128", "ragged 32 x 128"
 # Shape -> rows, tokens of a row, whether the rows are texts of different lengths.
 SHAPES: Mapping[str, tuple[int, int, bool]] = {
     FULL: (8, 128, False),
-    "ragged 32 x 128": (32, 128, True),
+    RAGGED: (32, 128, True),
     "1 x 32": (1, 32, False),
     "2 x 512": (2, 512, False),
     "1 x 512": (1, 512, False),

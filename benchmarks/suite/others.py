@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.suite.forward import SEED, VOCABULARY
+from benchmarks.suite.forward import SEED, VOCABULARY, inputs
 from benchmarks.suite.processes import in_turns, workers
 from benchmarks.suite.work import FINETUNING, PIPELINES, PRETRAINING, TOKENIZERS, WORK
 
@@ -62,7 +62,11 @@ def pretraining_steps(
     """A step of pretraining: the same batch, the same loss, AdamW."""
     stream = np.random.default_rng(SEED)
     places = [stream.choice(LENGTH, PREDICTIONS, replace=False) for _ in range(ROWS)]
-    given = _batch(stream) | {
+    shape = (ROWS, LENGTH)
+    given = {
+        "input_ids": stream.integers(5, VOCABULARY, shape, np.int32),
+        "attention_mask": np.ones(shape, np.int32),
+        "token_type_ids": np.zeros(shape, np.int32),
         "masked_lm_positions": np.array(places, np.int32),
         "masked_lm_labels": stream.integers(5, VOCABULARY, (ROWS, PREDICTIONS)),
         "sentence_order_label": np.arange(ROWS) % 2,
@@ -71,21 +75,13 @@ def pretraining_steps(
 
 
 def finetuning_steps(
-    pythons: Mapping[str, str], folder: Path, threads: int, rounds: int
+    pythons: Mapping[str, str], folder: Path, threads: int, rounds: int, shape: str
 ) -> Iterator[dict[str, Any]]:
     """A step of fine-tuning with two classes: the same batch, the same loss, AdamW."""
-    stream = np.random.default_rng(SEED)
-    given = _batch(stream) | {"labels": np.arange(ROWS) % 2}
+    given = inputs(shape, VOCABULARY)
+    labels = np.arange(len(given["input_ids"])) % 2
+    given |= {"labels": labels, "token_type_ids": np.zeros_like(given["input_ids"])}
     yield from _steps(FINETUNING, given, pythons, folder, threads, rounds)
-
-
-def _batch(stream: np.random.Generator) -> dict[str, np.ndarray]:
-    shape = (ROWS, LENGTH)
-    return {
-        "input_ids": stream.integers(5, VOCABULARY, shape, np.int32),
-        "attention_mask": np.ones(shape, np.int32),
-        "token_type_ids": np.zeros(shape, np.int32),
-    }
 
 
 def _steps(

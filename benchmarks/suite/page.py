@@ -22,7 +22,11 @@ HEADINGS = {
     ("flax", "float32"): "JAX, float32",
 }
 BESIDE = ("albert-zoo", "best peer", "", "ratio")
-STEPS = {"step": "Pretraining step", "finetuning": "Fine-tuning step"}
+STEPS = {
+    "step": "Pretraining step",
+    "finetuning": "Fine-tuning step",
+    "ragged": "Fine-tuning step, ragged 32 x 128",
+}
 Row = dict[str, Any]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from benchmarks.suite.forward import RAGGED
 from benchmarks.suite.limits import operations, size_of
 from benchmarks.suite.others import LENGTH, PREDICTIONS, ROWS
 
@@ -24,6 +25,8 @@ def sections(results: dict[str, Any]) -> Iterator[str]:
             f"## A step of fine-tuning\n\nThe same for the classification of {ROWS} x "
             f"{LENGTH}:\n\n" + table(STEP_HEAD, _steps(rows))
         )
+    if rows := results.get("ragged"):
+        yield f"Of {RAGGED}, as above:\n\n" + table(STEP_HEAD, _steps(rows))
     yield from _pipelines(results)
     if rows := results.get("tokenization"):
         lines = [

@@ -1,0 +1,133 @@
+"""PyTorch learns from texts without their padding, and gets the same gradients."""
+
+import numpy as np
+import pytest
+import torch
+
+from albert_core.fast import fast_paths
+from albert_core.optimization import OPTIMIZERS
+from albert_core.packing import pack
+from albert_core.training import parts
+from albert_torch.layers import AlbertLayer
+from albert_torch.training import Training
+from albert_zoo.parity.budgets import STRUCTURE
+from tests.backends.adapters import class_of
+from tests.backends.test_fast_paths import ODD, ragged
+from tests.conftest import tiny, write
+from tests.training.trainer import CASES, SAME_NUMBERS, batch_of, config_of
+
+NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """How many tokens each call of a layer has had, where gradients are asked for."""
+    seen, own = [], AlbertLayer.feed_forward
+
+    def feed_forward(layer, attended):
+        seen.append(attended[..., 0].numel())
+        return own(layer, attended)
+
+    monkeypatch.setattr(AlbertLayer, "feed_forward", feed_forward)
+    return seen
+
+
+def gradients(model, ids, mask, inside, **options):
+    """Of a loss that looks at every token, and the tokens' numbers."""
+    model.zero_grad()
+    found = model(ids, attention_mask=mask, output_hidden_states=True, **options)
+    states = torch.stack([x * inside for x in found.hidden_states])
+    slopes = torch.linspace(-1, 1, states.numel(), dtype=torch.float64)
+    pooled = (found.pooler_output * inside[:, 0]).square().sum()
+    ((states.flatten() * slopes).sum() + pooled).backward()
+    slopes = [x.grad.clone() for x in model.parameters() if x.grad is not None]
+    return [*slopes, states.detach(), pooled.detach()]
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("odd", ODD)
+def test_gradients_are_those_of_padded_texts(odd, recompute, tmp_path, counted):
+    path = write(tmp_path / "made", tiny(**NO_DROPOUT, **ODD[odd]))
+    model = class_of("torch", "Model").from_pretrained(path, dtype="float64").train()
+    if recompute:
+        model.gradient_checkpointing_enable()
+    given, mask = ragged()
+    ids, inside = torch.from_numpy(given).long(), torch.from_numpy(mask)[..., None]
+    heads = torch.ones(model.config.num_attention_heads, dtype=torch.float64)
+    heads[-1] = 0.5
+    for options in ({}, {"head_mask": heads}):
+        wanted = gradients(model, ids, inside[..., 0], inside, **options)
+        counted.clear()
+        found = gradients(model, ids, pack(mask), inside, **options)
+        for one, other in zip(found, wanted, strict=True):
+            # A key's bias has no gradient in theory.
+            assert (one - other).norm() <= STRUCTURE * max(1, other.norm())
+        assert set(counted) == {mask.size if odd == "relative" else mask.sum()}
+
+
+def test_what_looks_at_layers_sees_texts_as_they_were(tmp_path, counted):
+    path = write(tmp_path / "made", tiny(**NO_DROPOUT))
+    model = class_of("torch", "Model").from_pretrained(path).train()
+    given, mask = ragged()
+    ids, shapes = torch.from_numpy(given).long(), []
+    hooks = [
+        group.register_forward_hook(lambda *x: shapes.append(x[2][0].shape[:2]))
+        for group in model.encoder.albert_layer_groups
+    ]
+    model(ids, attention_mask=pack(mask))
+    assert set(shapes) == {mask.shape}
+    for hook in hooks:
+        hook.remove()
+    with fast_paths(False):
+        model(ids, attention_mask=pack(mask))
+    model(ids, attention_mask=pack(mask), output_attentions=True)
+    assert set(counted) == {mask.size}
+    counted.clear()
+    model(ids, attention_mask=pack(mask))
+    assert set(counted) == {mask.sum()}
+
+
+def test_texts_may_all_be_empty(tmp_path):
+    path = write(tmp_path / "made", tiny(**NO_DROPOUT))
+    model = class_of("torch", "Model").from_pretrained(path).train()
+    ids, mask = torch.ones(2, 3, dtype=torch.long), np.zeros((2, 3))
+    found = model(ids, attention_mask=pack(mask)).last_hidden_state
+    wanted = model(ids, attention_mask=torch.from_numpy(mask)).last_hidden_state
+    assert torch.equal(found, wanted)
+
+
+@pytest.mark.parametrize("which", NO_DROPOUT)
+def test_dropout_stays_on(which, tmp_path):
+    changes = {**NO_DROPOUT, which: 0.5}
+    path = write(tmp_path / "made", tiny(**changes))
+    model = class_of("torch", "Model").from_pretrained(path).train()
+    given, mask = ragged()
+
+    def run(seed):
+        torch.manual_seed(seed)
+        found = model(torch.from_numpy(given).long(), attention_mask=pack(mask))
+        return found.last_hidden_state
+
+    assert torch.equal(run(1), run(1))
+    assert not torch.allclose(run(1), run(2), atol=1e-3)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_steps_leave_padding_out_where_no_loss_looks_at_it(case, tmp_path, counted):
+    head = CASES[case][0]
+    path = write(tmp_path / "made", config_of(case), head)
+    batch = batch_of(case)
+    late = {**batch, "attention_mask": np.flip(batch["attention_mask"], -1).copy()}
+    figures = []
+    for fast, given in ((True, batch), (False, batch), (True, late)):
+        model = class_of("torch", head).from_pretrained(path, dtype="float64")
+        learner = Training(model, OPTIMIZERS["adamw"])
+        counted.clear()
+        with fast_paths(fast):
+            taken = learner.step(parts(given), 1e-3, 0)
+            judged = learner.evaluate(parts(given)[0])
+        inside = given["attention_mask"]
+        whole = not fast or given is late or case == "span"
+        assert set(counted) == {inside.size if whole else inside.sum()}
+        figures.append({**taken, **{f"judged_{k}": x for k, x in judged.items()}})
+    assert figures[0] == pytest.approx(figures[1], rel=SAME_NUMBERS)
