@@ -7,7 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from albert_core import fast
 from albert_core.errors import InputError
+
+WORTH = 0.85  # of all places; rows that have more are not worth packing
 
 
 class Packed(NamedTuple):
@@ -131,3 +134,12 @@ def pack(given: ArrayLike, few_shapes: bool = False) -> Packed:
         owner.reshape(shape),
         back.astype(np.int32),
     )
+
+
+def pack_if_worth(mask: NDArray[Any]) -> Any:
+    """A mask [..., texts, width], packed into few shapes where that saves enough."""
+    rows = mask.reshape(-1, mask.shape[-1])
+    if not fast.allowed() or rows.all() or not begins(rows):
+        return mask
+    packed = pack(rows, few_shapes=True)
+    return packed if packed.take.size <= WORTH * mask.size else mask

@@ -21,6 +21,8 @@ Batch = Mapping[str, NDArray[Any]]
 MASKED_LABELS = "masked_lm_labels"
 # Google's: keeps the mean over masked tokens finite where there are none.
 NO_TOKENS = 1e-5
+# Heads whose loss has the scores of padding in it, as transformers' has.
+SCORING_PADDING = ("ForQuestionAnswering",)
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ class Part:
 def is_pretraining(batch: Batch) -> bool:
     """Whether a batch is of pretraining instances, and not of a task."""
     return MASKED_LABELS in batch
+
+
+def may_leave_padding_out(inputs: Batch, head: str) -> bool:
+    """Whether a model with a head learns the same without its padding."""
+    return "attention_mask" in inputs and head not in SCORING_PADDING
 
 
 def parts(batch: Batch, count: int = 1, share: slice = slice(None)) -> list[Part]:

@@ -20,8 +20,15 @@ from albert_core.optimization import (
     moment_names,
     update,
 )
+from albert_core.packing import pack_if_worth
 from albert_core.spelling import FLAX
-from albert_core.training import Part, added, is_pretraining, rows_each
+from albert_core.training import (
+    Part,
+    added,
+    is_pretraining,
+    may_leave_padding_out,
+    rows_each,
+)
 from albert_flax import params as trees
 from albert_flax.modules import dropout_keys, table_of
 from albert_flax.ops import length_of
@@ -264,15 +271,16 @@ class Training:
         leaves = {trees.path_of(row): self.weights[name] for name, row in rows}
         self.model._params = trees.nest(leaves)
 
-    def _inputs(self, part: Part) -> dict[str, Array]:
+    def _inputs(self, part: Part) -> dict[str, Any]:
         rows_each(part.inputs, 1 if self.by_row is None else self.by_row.mesh.size)
-        return {
-            name: jax.device_put(
-                array if array.dtype.kind in "iu" else array.astype(self.dtype),
-                self.by_row,
-            )
+        found: dict[str, Any] = {
+            name: array if array.dtype.kind in "iu" else array.astype(self.dtype)
             for name, array in part.inputs.items()
         }
+        # Packed rows are of all texts, and so of one device.
+        if self.by_row is None and may_leave_padding_out(found, self.model.head):
+            found["attention_mask"] = pack_if_worth(found["attention_mask"])
+        return jax.device_put(found, self.by_row)
 
     def _key(self, seed: int, index: int) -> Array | None:
         drops = self.model._program.drops

@@ -16,8 +16,15 @@ from albert_core.optimization import (
     moment_names,
     update,
 )
+from albert_core.packing import pack_if_worth
 from albert_core.spelling import KERAS
-from albert_core.training import Part, added, is_pretraining, spread
+from albert_core.training import (
+    Part,
+    added,
+    is_pretraining,
+    may_leave_padding_out,
+    spread,
+)
 from albert_tf.modules import table_of
 from albert_tf.ops import length_of
 from albert_tf.scoring import count_right, is_at, mix, summed_cross_entropy
@@ -213,8 +220,7 @@ class Training:
     def predict(self, inputs: Arrays, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Some outputs of the model, without dropout."""
         with tf.device(self.device):
-            given = {name: self._tensor(x) for name, x in inputs.items()}
-            found = self._predict(given)
+            found = self._predict(self._inputs(Part(inputs, {})))
         return {name: found[name].numpy().astype(np.float64) for name in wanted}
 
     def _outputs(self, inputs: Any) -> Any:
@@ -258,8 +264,13 @@ class Training:
             lambda context: pieces[context.replica_id_in_sync_group]
         )
 
-    def _inputs(self, part: Part) -> dict[str, Tensor]:
-        return {name: self._tensor(x) for name, x in part.inputs.items()}
+    def _inputs(self, part: Part) -> dict[str, Any]:
+        found: dict[str, Any] = dict(part.inputs)
+        # Packed rows are of all texts, and so of one replica.
+        alone = self.strategy.num_replicas_in_sync == 1
+        if alone and may_leave_padding_out(found, self.model.head):
+            found["attention_mask"] = pack_if_worth(found["attention_mask"])
+        return tf.nest.map_structure(self._tensor, found)
 
     def _shares(self, part: Part) -> dict[str, Tensor]:
         return {name: tf.constant(x, self.dtype) for name, x in part.weights.items()}

@@ -18,8 +18,7 @@ from albert_core.optimization import (
     moment_names,
     update,
 )
-from albert_core.packing import Packed
-from albert_core.training import Part, added, is_pretraining
+from albert_core.training import Part, added, is_pretraining, may_leave_padding_out
 from albert_torch.modules import table_of
 from albert_torch.ops import length_of
 from albert_torch.packing import without_padding
@@ -30,8 +29,6 @@ Figures = dict[str, Tensor]
 Arrays = Mapping[str, NDArray[Any]]
 
 MOVES = Moves(torch.sqrt, torch.linalg.vector_norm, torch.where)
-# Whose loss has the scores of padding in it, so that it must be computed.
-SCORES_PADDING = ("ForQuestionAnswering",)
 
 
 def pretraining_loss(model: Any, inputs: Any, weights: Any) -> tuple[Tensor, Figures]:
@@ -211,17 +208,16 @@ class Training:
             self.first[name].copy_(to_tensor(moments[first]))
             self.second[name].copy_(to_tensor(moments[second]))
 
-    def _inputs(self, part: Part) -> dict[str, Tensor | Packed]:
+    def _inputs(self, part: Part) -> dict[str, Any]:
         device, dtype = self.model.device, self.model.dtype
-        found: dict[str, Tensor | Packed] = {
+        found: dict[str, Any] = {
             name: torch.from_numpy(array).to(
                 device, torch.long if array.dtype.kind in "iu" else dtype
             )
             for name, array in part.inputs.items()
         }
-        mask: Any = found.get("attention_mask")
-        if mask is not None and self.model.head not in SCORES_PADDING:
-            found["attention_mask"] = without_padding(mask)
+        if may_leave_padding_out(part.inputs, self.model.head):
+            found["attention_mask"] = without_padding(found["attention_mask"])
         return found
 
     def _precision(self) -> Any:

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from albert_core import fast, processor
 from albert_core.config import AlbertConfig
 from albert_core.inputs import check_arrays
-from albert_core.packing import Packed, begins, pack
+from albert_core.packing import Packed, pack_if_worth
 
 logger = logging.getLogger("albert_zoo")
 BATCH_TOKENS = 8192  # at once, on an accelerator
 NEAR = 3 * 2**20  # numbers of a layer's widest part at once, on a CPU
-WORTH = 0.85  # texts are packed where their rows have less than this of all places
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -74,15 +73,6 @@ def _shaped(model: Any, inputs: Mapping[str, NDArray[Any]]) -> Arrays:
     return dict(inputs)
 
 
-def _packed(mask: NDArray[Any]) -> Any:
-    """The mask [..., seq], in a form that leaves padding out where that is worth it."""
-    rows = mask.reshape(-1, mask.shape[-1])
-    if not fast.allowed() or rows.all() or not begins(rows):
-        return mask
-    packed = pack(rows, few_shapes=True)
-    return packed if packed.take.size <= WORTH * mask.size else mask
-
-
 def _for_program(
     model: Any, given: Mapping[str, NDArray[Any]], padding: bool
 ) -> dict[str, Any]:
@@ -91,7 +81,7 @@ def _for_program(
     inputs: dict[str, Any] = _shaped(model, given)
     mask = inputs.get("attention_mask")
     if mask is not None and not padding:
-        inputs["attention_mask"] = _packed(mask)
+        inputs["attention_mask"] = pack_if_worth(mask)
     return inputs
 
 
