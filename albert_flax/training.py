@@ -121,6 +121,8 @@ class Training:
         self.adapted = {name: is_adapted(row) for name, row in self.rows.items()}
         self.everywhere, self.by_row = _shardings(devices)
         self.weights = self._placed(model.canonical_arrays())
+        (one, *others) = jax.tree.leaves(self.weights)[0].devices()
+        self.alone = not others and one.platform == "cpu"
         self.first = jax.tree.map(jnp.zeros_like, self.weights)
         self.second = jax.tree.map(jnp.zeros_like, self.weights)
         self._gradients = jax.jit(jax.grad(self._loss, has_aux=True))
@@ -277,8 +279,8 @@ class Training:
             name: array if array.dtype.kind in "iu" else array.astype(self.dtype)
             for name, array in part.inputs.items()
         }
-        # Packed rows are of all texts, and so of one device.
-        if self.by_row is None and may_leave_padding_out(found, self.model.head):
+        # Packed rows are of all texts, and so of one device; a TPU compiles for long.
+        if self.alone and may_leave_padding_out(found, self.model.head):
             found["attention_mask"] = pack_if_worth(found["attention_mask"])
         return jax.device_put(found, self.by_row)
 

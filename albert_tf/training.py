@@ -119,6 +119,8 @@ class Training:
         self.weights = {n: model._variable(row) for n, row in self.rows.items()}
         self.strategy = strategy or tf.distribute.get_strategy()
         self.device = None if strategy else model.weights[0].value.device
+        single = self.strategy.num_replicas_in_sync == 1
+        self.alone = single and "CPU" in (self.device or "")
         with tf.device(self.device):
             self.first = {n: _zeros(w) for n, w in self.weights.items()}
             self.second = {n: _zeros(w) for n, w in self.weights.items()}
@@ -266,9 +268,8 @@ class Training:
 
     def _inputs(self, part: Part) -> dict[str, Any]:
         found: dict[str, Any] = dict(part.inputs)
-        # Packed rows are of all texts, and so of one replica.
-        alone = self.strategy.num_replicas_in_sync == 1
-        if alone and may_leave_padding_out(found, self.model.head):
+        # Packed rows are of all texts, and so of one device.
+        if self.alone and may_leave_padding_out(found, self.model.head):
             found["attention_mask"] = pack_if_worth(found["attention_mask"])
         return tf.nest.map_structure(self._tensor, found)
 

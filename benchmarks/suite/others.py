@@ -12,7 +12,8 @@ import numpy as np
 
 from benchmarks.suite.forward import SEED, VOCABULARY, inputs
 from benchmarks.suite.processes import in_turns, workers
-from benchmarks.suite.work import FINETUNING, PIPELINES, PRETRAINING, TOKENIZERS, WORK
+from benchmarks.suite.steps import FINETUNING, PRETRAINING
+from benchmarks.suite.work import PIPELINES, TOKENIZERS, WORK
 
 ROWS, LENGTH, PREDICTIONS = 8, 128, 20
 # What texts are made of, so that the tokenizers have work.

@@ -21,6 +21,7 @@ HEADINGS = {
     ("tf", "float32"): "TensorFlow, float32",
     ("flax", "float32"): "JAX, float32",
 }
+FRAMEWORKS = {"torch": "PyTorch", "tf": "TensorFlow", "flax": "JAX"}
 BESIDE = ("albert-zoo", "best peer", "", "ratio")
 STEPS = {
     "step": "Pretraining step",
@@ -62,8 +63,9 @@ def compared(results: dict[str, Any]) -> Iterator[tuple[str, str, Row, list[Row]
             yield from _split(heading, shape, rows)
     for size, heading, shape, rows in _larger(results):
         yield from _split(heading, f"{size}, {shape}", rows)
-    for part, heading in STEPS.items():
-        yield from _split(heading, "", results.get(part, []))
+    for (part, heading), (group, name) in product(STEPS.items(), FRAMEWORKS.items()):
+        rows = [x for x in results.get(part, []) if x["side"].startswith(group)]
+        yield from _split(heading, name, rows)
     rows = results.get("pipeline", [])
     theirs = [row for row in rows if OURS not in row["side"]]
     for row in rows:

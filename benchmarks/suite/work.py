@@ -1,57 +1,11 @@
-"""What besides prediction is compared: steps, pipelines, tokenizers.
+"""What besides prediction is compared: pipelines, tokenizers, and `steps`.
 
 A function takes the folder of a checkpoint and a number type, and gives one that takes
 NumPy arrays and returns one; see `sides`, whose rules hold here too.
 """
 
 from benchmarks.suite.sides import SIDES
-
-
-def _zoo_step(head):
-    def load(folder, dtype):
-        import numpy as np
-
-        import albert_torch
-        from albert_core.optimization import OPTIMIZERS
-        from albert_core.training import parts
-        from albert_torch.training import Training
-
-        kind = getattr(albert_torch, f"Albert{head}")
-        training = Training(
-            kind.from_pretrained(folder, **NO_DROPOUT), OPTIMIZERS["adamw"]
-        )
-        return lambda inputs: np.array(training.step(parts(inputs), 1e-5, 0)["loss"])
-
-    return load
-
-
-def _transformers_step(head):
-    def load(folder, dtype):
-        import numpy as np
-        import torch
-        import transformers
-
-        kind = getattr(transformers, f"Albert{head}")
-        model = kind.from_pretrained(folder, **NO_DROPOUT).train()
-        optimizer = torch.optim.AdamW(model.parameters(), 1e-5, weight_decay=0.01)
-
-        def run(inputs):
-            given = {name: torch.from_numpy(x).long() for name, x in inputs.items()}
-            if "masked_lm_positions" in given:
-                places = given.pop("masked_lm_positions")
-                labels = torch.full_like(given["input_ids"], -100)
-                labels.scatter_(1, places, given.pop("masked_lm_labels"))
-                given["labels"] = labels
-            optimizer.zero_grad()
-            loss = model(**given).loss
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            return np.array(loss.item())
-
-        return run
-
-    return load
+from benchmarks.suite.steps import FINETUNING, PRETRAINING, STEPS
 
 
 def _zoo_pipeline(framework):
@@ -102,19 +56,6 @@ def _tokenizer(package, name):
     return load
 
 
-NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-
-
-def _steps(head):
-    """A step takes a batch and returns the loss."""
-    return {
-        "torch: albert-zoo": ("zoo", _zoo_step(head)),
-        "torch: transformers 5": ("transformers5", _transformers_step(head)),
-    }
-
-
-PRETRAINING = "ForPreTraining"
-FINETUNING = "ForSequenceClassification"
 # A pipeline takes "texts", and returns the score of each.
 PIPELINES = {
     "torch: albert-zoo": ("zoo", _zoo_pipeline("torch")),
@@ -138,8 +79,8 @@ TOKENIZERS = {
 }
 WORK = {
     "forward": SIDES,
-    PRETRAINING: _steps(PRETRAINING),
-    FINETUNING: _steps(FINETUNING),
+    PRETRAINING: STEPS[PRETRAINING],
+    FINETUNING: STEPS[FINETUNING],
     "pipeline": PIPELINES,
     "tokenize": TOKENIZERS,
 }
