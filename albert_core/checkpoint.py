@@ -34,7 +34,7 @@ class Checkpoint(Mapping[str, Array]):
         directory: Where it is.
         stored: The same arrays, each lazy.
 
-    Example:
+    Examples:
         >>> checkpoint = Checkpoint.open("albert-base-v2")     # doctest: +SKIP
         >>> checkpoint["albert.pooler.bias"].shape              # doctest: +SKIP
         (768,)

@@ -40,7 +40,7 @@ class AlbertConfig(fields.Fields):
     Raises:
         ConfigError: A field has a value that it cannot have, or two fields disagree.
 
-    Example:
+    Examples:
         >>> config = AlbertConfig(
         ...     hidden_size=768, num_attention_heads=12, intermediate_size=3072
         ... )

@@ -22,7 +22,7 @@ def fast_paths(on: bool) -> Generator[None]:
 
     Programs that JAX or TensorFlow has compiled before stay as they are.
 
-    Example:
+    Examples:
         >>> with fast_paths(False):
         ...     allowed()
         False

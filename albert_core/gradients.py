@@ -50,7 +50,7 @@ def gradients(
         InputError: The head has no loss, or its labels are not given.
         ConfigError: `hidden_act` is a function, whose derivative is not known.
 
-    Example:
+    Examples:
         >>> from albert_core import AlbertConfig
         >>> from albert_core.initial import initial_value
         >>> config = AlbertConfig(vocab_size=9, embedding_size=4, hidden_size=6,

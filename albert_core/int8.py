@@ -22,7 +22,7 @@ LARGEST = 127
 def is_product(name: str) -> bool:
     """Whether a parameter, by its canonical name, is taken in int8.
 
-    Example:
+    Examples:
         >>> block = "albert.encoder.albert_layer_groups.0.albert_layers.0"
         >>> is_product(f"{block}.ffn.weight"), is_product(f"{block}.ffn.bias")
         (True, False)
@@ -38,7 +38,7 @@ def quantised(rows: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[Any]]:
     Returns:
         Whole numbers of the same shape, and scales [..., 1]; that of zeros is 1.
 
-    Example:
+    Examples:
         >>> quantised(np.array([[0.5, -1.27], [0.0, 0.0]]))
         (array([[  50, -127],
                [   0,    0]], dtype=int8), array([[0.01],

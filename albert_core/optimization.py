@@ -72,7 +72,7 @@ class Schedule:
         warmup_steps: How long it goes up.
         power: Of the way down; 1 is a line.
 
-    Example:
+    Examples:
         >>> pretraining = Schedule(0.00176, 125_000, 3_125)
         >>> [round(pretraining(step), 10) for step in (1, 62_500, 125_000)]
         [5.632e-07, 0.00088, 0.0]

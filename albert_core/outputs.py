@@ -16,7 +16,7 @@ class ModelOutput(OrderedDict[str, Any]):
 
     Fields that are None are left out of the mapping and of the positions.
 
-    Example:
+    Examples:
         >>> output = MaskedLMOutput(logits=1)
         >>> output.logits, output["logits"], output[0], output.loss
         (1, 1, 1, None)

@@ -103,7 +103,7 @@ def pack(given: ArrayLike, few_shapes: bool = False) -> Packed:
     Raises:
         InputError: It has not two axes.
 
-    Example:
+    Examples:
         >>> pack([[1, 1, 0], [1, 0, 0], [1, 1, 1]]).text.tolist()
         [[3, 3, 3], [1, 1, 2]]
     """

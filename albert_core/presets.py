@@ -90,7 +90,7 @@ def preset(name: str) -> Preset:
     Raises:
         ConfigError: There is no such model; the message lists those there are.
 
-    Example:
+    Examples:
         >>> preset("albert-base-v2").parameters
         11683584
     """

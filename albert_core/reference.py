@@ -52,7 +52,7 @@ class Reference:
         head: A key of `schema.HEADS`.
         pools: Whether it pools; None for what the head does by itself.
 
-    Example:
+    Examples:
         >>> from albert_core.initial import initial_value
         >>> config = AlbertConfig(vocab_size=9, embedding_size=4, hidden_size=6,
         ...     num_attention_heads=2, intermediate_size=8, num_hidden_layers=2)

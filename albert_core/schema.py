@@ -190,7 +190,7 @@ def parameters(
         head: A key of `HEADS`.
         pools: Whether the model pools; None for what the head does by itself.
 
-    Example:
+    Examples:
         >>> sum(p.size for p in parameters(AlbertConfig()))
         222595584
     """

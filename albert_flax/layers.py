@@ -262,7 +262,7 @@ class FlaxAlbertModule(AlbertPreTrainedModule):
         config: The configuration.
         add_pooling_layer: Whether to pool: tanh of a dense layer on the first token.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp
         >>> config = AlbertConfig(vocab_size=9, embedding_size=4, hidden_size=6,
         ...     num_attention_heads=2, intermediate_size=8, num_hidden_layers=2)

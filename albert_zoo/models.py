@@ -161,7 +161,7 @@ def load_model(
         InputError: There is no such task or framework, or int8 in it.
         MissingPackageError: The framework is not installed.
 
-    Example:
+    Examples:
         >>> model = load_model("my-albert", framework="flax")  # doctest: +SKIP
     """
     framework = framework_named(framework)

@@ -63,7 +63,7 @@ def assert_parity(
             differs, and the likely cause.
         InputError: An argument is no model of ours, or `inputs` do not fit the model.
 
-    Example:
+    Examples:
         >>> from albert_torch import AlbertModel  # doctest: +SKIP
         >>> model = AlbertModel.from_pretrained("my-albert")  # doctest: +SKIP
         >>> assert_parity(model, "my-albert/tf_model.h5")  # doctest: +SKIP

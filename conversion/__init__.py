@@ -1,6 +1,6 @@
 """Every format of ALBERT's checkpoints, read and written without any framework.
 
-Example:
+Examples:
     >>> import conversion
     >>> source, target = "albert_base", "my-albert"
     >>> conversion.convert(source, target, to="safetensors")  # doctest: +SKIP

@@ -102,7 +102,7 @@ def open_checkpoint(
             stand for one parameter and differ. The message names them.
         ConfigError: Its configuration is not valid.
 
-    Example:
+    Examples:
         >>> checkpoint = open_checkpoint("base/model.ckpt-best")  # doctest: +SKIP
         >>> checkpoint["albert.pooler.bias"].shape                # doctest: +SKIP
         (768,)

@@ -50,7 +50,7 @@ def convert(
         NotTheSameError: See there.
         OSError: See there.
 
-    Example:
+    Examples:
         >>> source, target = "albert_base", "my-albert"
         >>> convert(source, target, to="safetensors")  # doctest: +SKIP
     """

@@ -35,7 +35,7 @@ def _check(found: int, wanted: int, what: str = "labels") -> None:
 def accuracy(predictions: ArrayLike, labels: ArrayLike) -> float:
     """How many predictions are right.
 
-    Example:
+    Examples:
         >>> accuracy([1, 0, 1, 1], [1, 0, 0, 1])
         0.75
     """

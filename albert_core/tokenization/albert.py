@@ -131,7 +131,7 @@ class AlbertTokenizer(_SentencePieceTokenizer):
     Raises:
         TokenizerError: The file is missing, damaged or something else.
 
-    Example:
+    Examples:
         ```python
         tokenizer = AlbertTokenizer("spiece.model")
         tokenizer("Plants create [MASK].", return_tensors="np")

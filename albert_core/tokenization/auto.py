@@ -28,7 +28,7 @@ def load_tokenizer(
     Raises:
         TokenizerError: There is no vocabulary, or one that ALBERT does not use.
 
-    Example:
+    Examples:
         ```python
         tokenizer = load_tokenizer("albert/albert-base-v2")
         tokenizer("Hello, world!")["input_ids"]

@@ -80,7 +80,7 @@ def train_vocabulary(
         TokenizerError: There is no text, not enough of it, or text that is not UTF-8;
             the directory holds a tokenizer; or sentencepiece does not know a flag.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> lines = ["the river and the garden", "the ancient garden"] * 20
         >>> folder = tempfile.mkdtemp()

@@ -90,7 +90,7 @@ def find(name: str, head: str | None = None) -> Task:
     Raises:
         InputError: There is no such task, or it has no such head.
 
-    Example:
+    Examples:
         ```python
         task = find("rte")
         train = task.read(task.locate("glue/RTE", "train"))

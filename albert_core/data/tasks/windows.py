@@ -27,7 +27,7 @@ def windows(length: int, size: int, stride: int) -> list[tuple[int, int]]:
         size: The most tokens of a window.
         stride: How far apart windows begin; less where that would leave tokens out.
 
-    Example:
+    Examples:
         >>> windows(10, 6, 3)
         [(0, 6), (3, 6), (6, 4)]
     """
