@@ -41,6 +41,7 @@ class FlaxCallable:
         self._dtype = trees.to_dtype(dtype, "float32")
         self._options = options
         self._recompute = False
+        self._rounds = False  # see `int8`
         self._built: Program | None = None
         self._params: Params | None = None
         parameters = self._program.schema
@@ -56,7 +57,7 @@ class FlaxCallable:
 
     @property
     def dtype(self) -> Any:
-        """What the model computes in."""
+        """What the model computes in; of int8, what is between its products."""
         return self._dtype
 
     @property
@@ -70,6 +71,7 @@ class FlaxCallable:
                 self.config,
                 self._options,
                 self._recompute,
+                self._rounds,
                 type(self).__name__,
             )
             self._built = program

@@ -15,9 +15,11 @@ from albert_core import loading, pruning, schema
 from albert_core.config import AlbertConfig
 from albert_core.errors import ConfigError, InputError
 from albert_core.initial import initial_value, resized_rows
+from albert_core.int8 import is_meant
 from albert_core.spelling import FLAX
 from albert_flax import params as trees
 from albert_flax.calling import FlaxCallable
+from albert_flax.int8 import quantize
 from albert_flax.ops import can_read
 from albert_flax.params import Params
 from conversion.pretrained import open_pretrained
@@ -100,7 +102,7 @@ class FlaxAlbertPreTrainedModel(FlaxCallable):
         Its dropout is on inside `with dropout_keys(key):`. To take over what was
         trained in it, set `model.params = nnx.state(module)`.
         """
-        return nnx.merge(self._program.graph, nnx.State(self.params))
+        return self._program.module(self.params)
 
     def canonical_arrays(
         self, params: Mapping[str, Any] | None = None
@@ -144,7 +146,9 @@ class FlaxAlbertPreTrainedModel(FlaxCallable):
             pretrained_model_name_or_path: A directory, or a hub name such as
                 "albert/albert-base-v2".
             dtype: What to compute in, float32 by default, "auto" for the checkpoint's;
-                the parameters keep the number type of the checkpoint.
+                the parameters keep the number type of the checkpoint. "int8" is for
+                prediction on a CPU: the products of the shared layers, all else in
+                float32.
             config: Used in place of the checkpoint's.
             torch_dtype: The same as `dtype`, by its name in PyTorch.
             device_map: A `jax.Device`, a platform such as "gpu", or a sharding; by
@@ -160,13 +164,15 @@ class FlaxAlbertPreTrainedModel(FlaxCallable):
         Raises:
             CheckpointError: The checkpoint is damaged or does not fit.
             ConfigError: The configuration is not valid.
+            InputError: int8 is wanted elsewhere than on a CPU.
         """
         name = pretrained_model_name_or_path
         config, stored = open_pretrained(name, config, options)
         seed = options.pop("seed", 0)
         first = next(iter(stored), None)
         kept = "float32" if first is None else stored.dtype(first)
-        dtype = trees.to_dtype(torch_dtype if dtype is None else dtype, kept)
+        asked = torch_dtype if dtype is None else dtype
+        dtype = trees.to_dtype(None if is_meant(asked) else asked, kept)
         model = cls(config, dtype=dtype, _do_init=False, **options)
         parameters = model._program.schema
         wanted = {p.name: p.shape for p in parameters}
@@ -184,6 +190,8 @@ class FlaxAlbertPreTrainedModel(FlaxCallable):
         loaded = model._tree(arrays)
         if _do_init:
             model._params = loaded
+        if is_meant(asked):
+            quantize(model)
         result = (model,) if _do_init else (model, loaded)
         result = (*result, found.info()) if output_loading_info else result
         return result if len(result) > 1 else model

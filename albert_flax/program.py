@@ -11,6 +11,7 @@ from jax import Array
 from albert_core.config import AlbertConfig
 from albert_core.outputs import ModelOutput
 from albert_core.schema import parameters
+from albert_flax import int8
 from albert_flax import params as trees
 from albert_flax.modules import Dropout, dropout_keys
 from albert_flax.params import Params
@@ -55,6 +56,7 @@ class Program:
         config: Its configuration. It may change later; then `fits` tells.
         options: Further keywords of the module.
         recompute: Whether to keep only the layers' inputs for the backward pass.
+        rounds: Whether products are in int8.
         title: The model's class, for messages.
 
     Attributes:
@@ -70,10 +72,12 @@ class Program:
         config: AlbertConfig,
         options: dict[str, Any],
         recompute: bool,
+        rounds: bool,
         title: str,
     ) -> None:
         self._made_for = copy.deepcopy(_structure(config)), recompute
         self._title = title
+        self._rounds = rounds
 
         def module() -> Any:
             made = module_class(config, **options)
@@ -93,6 +97,11 @@ class Program:
         """Whether nothing has changed that makes another program."""
         return self._made_for == (_structure(config), recompute)
 
+    def module(self, params: Params) -> Any:
+        """The module with parameters."""
+        module = nnx.merge(self.graph, nnx.State(params))
+        return int8.rounded(module) if self._rounds else module
+
     def _run(
         self,
         params: Params,
@@ -106,7 +115,7 @@ class Program:
         trees.check(params, self.schema, self._title)
         params = jax.tree.map(lambda array: array.astype(dtype), params)
         numbers = {k: inputs[k].astype(dtype) for k in NUMBERS if k in inputs}
-        module = nnx.merge(self.graph, nnx.State(params))
+        module = self.module(params)
         with dropout_keys(key):
             return module(
                 **(inputs | numbers),

@@ -7,11 +7,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jax import Array
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 
+from albert_core.int8 import no_gradients
 from albert_core.optimization import (
     Moves,
     Optimizer,
@@ -30,6 +30,7 @@ from albert_core.training import (
     rows_each,
 )
 from albert_flax import params as trees
+from albert_flax.int8 import is_int8
 from albert_flax.modules import dropout_keys, table_of
 from albert_flax.ops import length_of
 from albert_flax.scoring import count_right, is_at, mix, summed_cross_entropy
@@ -103,6 +104,9 @@ class Training:
 
     Attributes:
         count: How many steps were taken.
+
+    Raises:
+        InputError: The model is in int8.
     """
 
     def __init__(
@@ -112,6 +116,8 @@ class Training:
         mixed: bool = False,
         devices: Sequence[Any] | None = None,
     ) -> None:
+        if is_int8(model):
+            raise no_gradients("")
         self.model = model
         self.optimizer = optimizer
         self.count = 0
@@ -225,7 +231,7 @@ class Training:
                 for name, row in self.rows.items()
             }
         )
-        return nnx.merge(self.model._program.graph, nnx.State(tree))
+        return self.model._program.module(tree)
 
     def predict(self, inputs: Arrays, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Some outputs of the model, without dropout."""

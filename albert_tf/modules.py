@@ -1,7 +1,6 @@
 """Layers of Keras, made alike; their twins are in albert_torch and albert_flax."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -45,16 +44,6 @@ class Module(Named, keras.layers.Layer):
     def __init__(self) -> None:
         super().__init__(autocast=False)
         self._allow_non_tensor_positional_args = True
-
-
-@contextmanager
-def unlocked(layer: keras.layers.Layer) -> Iterator[None]:
-    """Let a built layer change what it holds; Keras does the same for its adapters."""
-    layer._tracker.unlock()
-    try:
-        yield
-    finally:
-        layer._tracker.lock()
 
 
 class Linear(keras.layers.Dense):

@@ -15,14 +15,16 @@ import numpy as np
 import tensorflow as tf
 
 from albert_core import checkpoint as canonical
-from albert_core import loading, pruning, schema
+from albert_core import int8, loading, pruning, schema
 from albert_core.config import AlbertConfig
-from albert_core.errors import ConfigError, InputError
+from albert_core.errors import ConfigError
 from albert_core.fields import DTYPES
 from albert_core.initial import initial_value, resized_rows
-from albert_core.outputs import ModelOutput
 from albert_core.spelling import KERAS
-from albert_tf.modules import Embedding, Named, unlocked, vector
+from albert_tf.fitting import TFFitting
+from albert_tf.int8 import is_int8, quantize
+from albert_tf.modules import Embedding, Named, vector
+from albert_tf.replacing import freeze_like, replace, unlocked
 from conversion.pretrained import open_pretrained
 
 logger = logging.getLogger("albert_zoo")
@@ -31,25 +33,6 @@ _filled_later: ContextVar[bool] = ContextVar("filled_later", default=False)
 
 POLICIES = (*DTYPES, "mixed_float16", "mixed_bfloat16")
 LARGEST_COPY = 2**20  # bytes
-
-# The labels that each head takes, in the order in which `fit` may give them, and the
-# output that each one judges; None where only the model's own loss can.
-LABELS: dict[str, dict[str, str | None]] = {
-    schema.BASE: {},
-    "ForPreTraining": {
-        "labels": "prediction_logits",
-        "sentence_order_label": "sop_logits",
-    },
-    "ForQuestionAnswering": {
-        "start_positions": "start_logits",
-        "end_positions": "end_logits",
-    },
-    "ForQuestionAnsweringBeam": {
-        "start_positions": None,
-        "end_positions": None,
-        "is_impossible": "cls_logits",
-    },
-}
 
 
 @contextmanager
@@ -73,7 +56,8 @@ def to_policy(dtype: Any, stored: str) -> keras.DTypePolicy:
         name = getattr(name, "name", None) or getattr(name, "__name__", str(name))
     name = name.split(".")[-1]
     if name not in POLICIES:
-        raise ConfigError(f"dtype must be one of {', '.join(POLICIES)}, not {dtype!r}.")
+        names = ", ".join((*POLICIES, int8.NAME))
+        raise ConfigError(f"dtype must be one of {names}, not {dtype!r}.")
     return keras.DTypePolicy(name)
 
 
@@ -88,7 +72,7 @@ def default_dtype(policy: keras.DTypePolicy) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-class TFAlbertPreTrainedModel(Named, keras.Model):
+class TFAlbertPreTrainedModel(Named, TFFitting):
     """What all ALBERT models can do besides computing.
 
     Attributes:
@@ -171,13 +155,22 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
         tf.raw_ops.DisableCopyOnRead(resource=variable.value.handle)
 
     def canonical_arrays(self) -> dict[str, canonical.Array]:
-        """All parameters as NumPy arrays, in canonical names and layout."""
+        """All parameters as NumPy arrays, in canonical names and layout.
+
+        Raises:
+            InputError: The model is in int8.
+        """
+        self._check_whole()
         return {
             parameter.name: KERAS.turn(
                 parameter, np.asarray(self._variable(parameter).value)
             )
             for parameter in self._parameters_of_schema()
         }
+
+    def _check_whole(self) -> None:
+        if is_int8(self):
+            raise int8.no_weights()
 
     @classmethod
     def from_pretrained(
@@ -201,7 +194,8 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
             config: Used in place of the checkpoint's.
             dtype: A number type, a Keras dtype policy such as "mixed_bfloat16", or
                 "auto" for the number type of the checkpoint; by default the policy
-                that is set.
+                that is set. "int8" is for prediction on a CPU: the products of the
+                shared layers, all else in float32.
             torch_dtype: The same, by its name in PyTorch.
             device_map: A TensorFlow device such as "/GPU:0"; by default and for "auto"
                 TensorFlow chooses.
@@ -215,12 +209,14 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
         Raises:
             CheckpointError: The checkpoint is damaged or does not fit.
             ConfigError: The configuration is not valid.
+            InputError: int8 is wanted elsewhere than on a CPU.
         """
         name = pretrained_model_name_or_path
         config, stored = open_pretrained(name, config, options)
         first = next(iter(stored), None)
         kept = "float32" if first is None else stored.dtype(first)
-        policy = to_policy(torch_dtype if dtype is None else dtype, kept)
+        asked = torch_dtype if dtype is None else dtype
+        policy = to_policy("float32" if int8.is_meant(asked) else asked, kept)
         device = None if device_map == "auto" else device_map
         with tf.device(device), filled_later(), default_dtype(policy):
             model = cls(config, *model_args, **options)
@@ -231,6 +227,8 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
             model._assign(parameters[target], stored[source])
         model._initialise(found.initialised)
         found.report(cls.__name__, name)
+        if int8.is_meant(asked):
+            quantize(model)
         return (model, found.info()) if output_loading_info else model
 
     def save_pretrained(
@@ -248,7 +246,9 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
 
         Raises:
             ConfigError: The model has weights that are not ALBERT's, and would be lost.
+            InputError: The model is in int8.
         """
+        self._check_whole()
         own = {id(self._variable(p)) for p in self._parameters_of_schema()}
         others = [variable.path for variable in self.weights if id(variable) not in own]
         if others:
@@ -321,7 +321,7 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
 
     def set_input_embeddings(self, value: keras.layers.Layer) -> None:
         """Put other word embeddings in place; the decoder follows."""
-        _replace(self.base_model.embeddings, "word_embeddings", value)
+        replace(self.base_model.embeddings, "word_embeddings", value)
 
     def get_output_embeddings(self) -> Any:
         """The table that a masked language model decodes with, or None."""
@@ -368,8 +368,8 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
                 padding = getattr(before, "padding", None)
                 with default_dtype(self.dtype_policy):
                     new = Embedding(size, self.config.embedding_size, padding)
-                _replace(self._find(parent), attribute, new)
-                _freeze_like(new, before)
+                replace(self._find(parent), attribute, new)
+                freeze_like(new, before)
             else:
                 head = self._find(attribute)
                 head.vocab_size = size
@@ -403,8 +403,8 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
                 continue
             with default_dtype(self.dtype_policy):
                 after = type(before)(self.config, group, inner)
-            _replace(block, "attention", after)
-            _freeze_like(after, before)
+            replace(block, "attention", after)
+            freeze_like(after, before)
         for parameter in self._parameters_of_schema():
             self._assign(parameter, arrays[parameter.name])
 
@@ -443,127 +443,9 @@ class TFAlbertPreTrainedModel(Named, keras.Model):
         options.setdefault("input_signature", [self.input_signature])
         super().export(filepath, *args, **options)
 
-    @property
-    def _labels(self) -> dict[str, str | None]:
-        """Each label that the head takes, and the output that it judges."""
-        return LABELS.get(self.head, {"labels": "logits"})
-
-    def _targets(self, x: Any, y: Any) -> dict[str, Any]:
-        """Targets by the names of their labels; they may also be among the inputs."""
-        labels = self._labels
-        if y is None:
-            return {name: x[name] for name in labels if name in x}
-        if not isinstance(y, Mapping):
-            y = y if isinstance(y, tuple | list) else (y,)
-            names = labels if len(y) == len(labels) else range(len(y))
-            y = dict(zip(names, y, strict=True))
-        found = {name: y.get(name, y.get(output)) for name, output in labels.items()}
-        if len(y) != len(labels) or any(target is None for target in found.values()):
-            wanted = " and ".join(labels) or "no label"
-            raise InputError(
-                f"{type(self).__name__} learns from {wanted}, but was given other "
-                f"targets. Give a dict that names them."
-            )
-        return found
-
-    def _unpacked(self, data: Any) -> tuple[dict[str, Any], dict[str, Any], Any]:
-        """A batch as inputs by name, targets by name, and sample weights."""
-        x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
-        if not isinstance(x, Mapping):
-            x = x if isinstance(x, tuple | list) else (x,)
-            x = dict(zip(self.call_signature_parameters, x, strict=False))
-        y = self._targets(x, y)
-        return {name: x[name] for name in x if name not in y}, y, weight
-
-    def _for_step(self, data: Any) -> tuple[Any, Any, Any]:
-        """A batch with its targets where its loss looks for them."""
-        x, y, weight = self._unpacked(data)
-        if self._compile_loss is None:
-            return {**x, **y}, None, weight
-        return x, y or None, weight
-
-    def train_step(self, data: Any) -> Any:
-        """Learn from a batch, by the model's own loss unless `compile` names one."""
-        return super().train_step(self._for_step(data))
-
-    def test_step(self, data: Any) -> Any:
-        """Judge a batch, by the model's own loss unless `compile` names one."""
-        return super().test_step(self._for_step(data))
-
-    def predict_step(self, data: Any) -> Any:
-        """Run a batch; targets are left out, also those among the inputs."""
-        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        x, _, _ = self._unpacked((x,))
-        return super().predict_step((x,))
-
-    def _judged(self, x: Any, y: Any, y_pred: Any) -> tuple[Any, Any]:
-        """Targets and outputs in the form that compiled losses and metrics take."""
-        if not isinstance(y_pred, ModelOutput):
-            raise InputError(
-                f"fit and evaluate read named outputs, but the call returned a "
-                f"{type(y_pred).__name__}. Set config.return_dict to True."
-            )
-        targets = self._targets(x, y)
-        if self._labels.keys() == targets.keys() == {"labels"}:
-            return targets["labels"], y_pred.logits
-        names = {label: self._labels[label] for label in targets}
-        judged = {label: output for label, output in names.items() if output}
-        return (
-            {output: targets[label] for label, output in judged.items()},
-            {output: y_pred[output] for output in judged.values()},
-        )
-
-    def _check_all_judged(self) -> None:
-        """Refuse a compiled loss where it would leave labels out."""
-        if left := [label for label, output in self._labels.items() if not output]:
-            raise InputError(
-                f"{type(self).__name__} learns from {' and '.join(left)} by its own "
-                f"loss alone. Give compile() no loss."
-            )
-
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Any:
-        """The compiled loss, or else the model's own, by the labels.
-
-        Raises:
-            InputError: There is nothing to learn from, samples have weights, which
-                the model's own loss does not take, or only that loss will do.
-        """
-        target, output = self._judged(x, y, y_pred)
-        if self._compile_loss is not None:
-            self._check_all_judged()
-            return super().compute_loss(x, target, output, sample_weight, training)
-        if y_pred.get("loss") is None:
-            raise InputError(
-                f"{type(self).__name__} has nothing to learn from. Give it "
-                f"{' and '.join(self._labels) or 'a head'}."
-            )
-        if sample_weight is not None:
-            raise InputError(
-                "The model's own loss takes no sample_weight or class_weight. Give "
-                "compile() a loss, such as "
-                "SparseCategoricalCrossentropy(from_logits=True)."
-            )
-        # Replicas add their gradients up.
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        own = y_pred.loss / tf.cast(replicas, y_pred.loss.dtype)
-        return own + sum(tf.reduce_sum(loss) for loss in self.losses)
-
-    def compute_metrics(
-        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
-    ) -> Any:
-        """The compiled metrics, of the outputs that the labels judge."""
-        target, output = self._judged(x, y, y_pred)
-        return super().compute_metrics(x, target, output, sample_weight)
-
     def get_config(self) -> dict[str, Any]:
         """What `.keras` files keep besides the weights."""
+        self._check_whole()
         return {
             "config": self.config.to_dict(),
             "pools": self.base_model.pooler is not None,
@@ -599,24 +481,3 @@ def to_tensor(value: Any) -> Any:
 def _say_left(title: str, names: tuple[str, ...]) -> None:
     """Say once which inputs a model does not take."""
     logger.warning("%s does not take %s; left out.", title, ", ".join(names))
-
-
-def _replace(owner: Any, attribute: str, layer: Any) -> None:
-    """Put a layer in the place of another one, which is forgotten."""
-    old = getattr(owner, attribute)
-    place = next(i for i, held in enumerate(owner._layers) if held is old)
-    with unlocked(owner):
-        owner._tracker.untrack(old)
-        setattr(owner, attribute, layer)
-    # The order of the layers is the order of the weights.
-    owner._layers.insert(place, owner._layers.pop())
-    if not layer.built:
-        with owner._open_name_scope():
-            layer.build()
-
-
-def _freeze_like(layer: keras.layers.Layer, old: keras.layers.Layer) -> None:
-    """Freeze in a layer what is frozen in the one that it replaces."""
-    pairs = zip(layer._flatten_layers(), old._flatten_layers(), strict=True)
-    for new, before in pairs:
-        new.trainable = before.trainable

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from albert_core.int8 import no_gradients
 from albert_core.optimization import (
     Moves,
     Optimizer,
@@ -25,6 +26,7 @@ from albert_core.training import (
     may_leave_padding_out,
     spread,
 )
+from albert_tf.int8 import is_int8
 from albert_tf.modules import table_of
 from albert_tf.ops import length_of
 from albert_tf.scoring import count_right, is_at, mix, summed_cross_entropy
@@ -107,9 +109,14 @@ class Training:
 
     Attributes:
         count: How many steps were taken.
+
+    Raises:
+        InputError: The model is in int8.
     """
 
     def __init__(self, model: Any, optimizer: Optimizer, strategy: Any = None) -> None:
+        if is_int8(model):
+            raise no_gradients("")
         self.model = model
         self.optimizer = optimizer
         self.count = 0

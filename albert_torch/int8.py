@@ -11,8 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from albert_core.errors import InputError
-from albert_core.int8 import LARGEST, is_product
+from albert_core.int8 import STEP, check_place, check_sums, is_product, no_gradients
 
 logger = logging.getLogger("albert_zoo")
 
@@ -61,9 +60,13 @@ class Int8Linear(nn.Module):
 def quantised(rows: Tensor) -> tuple[Tensor, Tensor]:
     """See `albert_core.int8.quantised`."""
     largest = torch.maximum(rows.amax(-1, keepdim=True), -rows.amin(-1, keepdim=True))
-    steps = largest / LARGEST
+    steps = largest * STEP
     scales = torch.where(steps == 0, 1, steps)
-    return (rows / scales).round_().to(torch.int8), scales
+    return (rows * (1 / scales)).round_().to(torch.int8), scales
+
+
+def _sums(rows: Tensor, values: Tensor) -> Tensor:
+    return torch._int_mm(rows, values.t())  # pyright: ignore
 
 
 def product(x: Tensor, weight: Int8, bias: Tensor) -> Tensor:
@@ -73,13 +76,10 @@ def product(x: Tensor, weight: Int8, bias: Tensor) -> Tensor:
         InputError: Gradients are wanted, which rounding does not have.
     """
     if torch.is_grad_enabled() and x.requires_grad:
-        raise InputError(
-            "int8 only predicts, and has no gradients. Load the model with another "
-            "dtype, or call it under torch.no_grad()."
-        )
+        raise no_gradients(", or call it under torch.no_grad()")
     wide = x.to(torch.promote_types(x.dtype, torch.float32)).flatten(0, -2)
     values, scales = quantised(wide)
-    sums = torch._int_mm(values, weight.values.t())  # pyright: ignore
+    sums = _sums(values, weight.values)
     # In place, as memory that is new takes longer than the numbers.
     found = sums.to(wide.dtype).mul_(scales).mul_(weight.scales).add_(bias)
     return found.to(x.dtype).view(*x.shape[:-1], len(weight.scales))
@@ -102,27 +102,16 @@ def quantize(model: nn.Module) -> None:
     Raises:
         InputError: The model is not on a CPU, or the CPU is not exact in int8.
     """
-    place = next(model.parameters()).device
-    if place.type != "cpu":
-        raise InputError(
-            f"int8 is for a CPU, and the model is on {place}. Give device='cpu', or "
-            f"another dtype."
-        )
-    _check_processor()
+    check_place(str(next(model.parameters()).device))
+    check_sums(lambda a, b: _sums(torch.from_numpy(a), torch.from_numpy(b)))
+    _warn_if_slow()
     for path, layer in list(model.named_modules()):
         if isinstance(layer, nn.Linear) and is_product(f"{path}.weight"):
             model.set_submodule(path, Int8Linear(layer))
     model.requires_grad_(False)
 
 
-def _check_processor() -> None:
-    """Refuse a processor whose sums overflow, and warn of one that is slow."""
-    largest = torch.full((64, 64), LARGEST, dtype=torch.int8)
-    if not (torch._int_mm(largest, largest) == 64 * LARGEST**2).all():  # pyright: ignore
-        raise InputError(
-            "Sums of int8 overflow on this processor, or with the instructions that "
-            "ONEDNN_MAX_CPU_ISA allows. Give another dtype."
-        )
+def _warn_if_slow() -> None:
     if not getattr(torch.cpu, "_is_vnni_supported", lambda: True)():
         logger.warning(
             "This processor has no AVX512-VNNI, without which int8 is slow. Another "

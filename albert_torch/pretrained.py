@@ -179,10 +179,7 @@ class AlbertPreTrainedModel(nn.Module):
 
     def _check_whole(self) -> None:
         if is_int8(self):
-            raise InputError(
-                "This model has lost its weights to int8, which nothing else reads. "
-                "Take the one that it was made of."
-            )
+            raise int8.no_weights()
 
     @classmethod
     def from_pretrained(

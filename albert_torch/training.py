@@ -10,6 +10,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from albert_core import schema
+from albert_core.int8 import no_gradients
 from albert_core.optimization import (
     Moves,
     Optimizer,
@@ -19,6 +20,7 @@ from albert_core.optimization import (
     update,
 )
 from albert_core.training import Part, added, is_pretraining, may_leave_padding_out
+from albert_torch.int8 import is_int8
 from albert_torch.modules import table_of
 from albert_torch.ops import length_of
 from albert_torch.packing import without_padding
@@ -94,9 +96,14 @@ class Training:
 
     Attributes:
         count: How many steps were taken.
+
+    Raises:
+        InputError: The model is in int8.
     """
 
     def __init__(self, model: Any, optimizer: Optimizer, mixed: bool = False) -> None:
+        if is_int8(model):
+            raise no_gradients("")
         self.model = model
         self.optimizer = optimizer
         self.mixed = mixed

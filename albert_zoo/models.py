@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from albert_core import int8, loading, schema
+from albert_core import loading, schema
 from albert_core.errors import CheckpointError, InputError, MissingPackageError, shown
 from albert_core.hub import OPTIONS
 from albert_zoo import backends
@@ -74,19 +74,6 @@ def framework_named(name: str | None) -> str:
         )
     backends.require(backends.BACKENDS[name])
     return name
-
-
-def check_type(framework: str, dtype: Any) -> None:
-    """Refuse a number type that a framework does not predict in.
-
-    Raises:
-        InputError: It is int8, elsewhere than in PyTorch.
-    """
-    if str(dtype).removeprefix("torch.") == int8.NAME and framework != "torch":
-        raise InputError(
-            f"int8 is there in PyTorch alone, not in {framework}. Give the framework "
-            f"torch, or bfloat16."
-        )
 
 
 def class_of(framework: str, head: str) -> Any:
@@ -158,14 +145,14 @@ def load_model(
 
     Raises:
         CheckpointError: The checkpoint is damaged, or of no single head.
-        InputError: There is no such task or framework, or int8 in it.
+        InputError: There is no such task or framework, or int8 is wanted elsewhere
+            than on a CPU.
         MissingPackageError: The framework is not installed.
 
     Examples:
         >>> model = load_model("my-albert", framework="flax")  # doctest: +SKIP
     """
     framework = framework_named(framework)
-    check_type(framework, dtype)
     hub = {name: options.pop(name) for name in OPTIONS if name in options}
     directory = resolved(path_or_name, **hub)
     head = head_for(directory, None if task is None else task_named(task))

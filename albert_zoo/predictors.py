@@ -120,19 +120,20 @@ def torch_predictor(model: Any) -> Predictor:
 def tf_predictor(model: Any) -> Predictor:
     """A predictor of a TensorFlow model: a program of XLA for each shape.
 
-    Without fast paths, and on a processor by Intel, where it takes less time, it is one
-    graph, for every shape.
+    Without fast paths, and on a processor by Intel, where it takes less time but in
+    int8, it is one graph, for every shape.
     """
     import tensorflow as tf
 
     from albert_tf import modules, ops
+    from albert_tf.int8 import is_int8
 
     if model.variable_dtype == "float32":
         # Rounding to 10 bits would set this framework apart from the others.
         tf.config.experimental.enable_tensor_float_32_execution(False)
     device = model.weights[0].value.device
     on_cpu = "CPU" in device
-    compiles = not (on_cpu and processor.is_intel())
+    compiles = is_int8(model) or not (on_cpu and processor.is_intel())
     refused: list[str] = []  # what XLA said, if it cannot compile the model
 
     def take(hidden: Any, positions: Any) -> Any:
@@ -195,8 +196,12 @@ def flax_predictor(model: Any) -> Predictor:
 
     from albert_flax import modules
 
+    def wide(array: Any) -> Any:
+        numbers = jnp.issubdtype(array.dtype, jnp.floating)
+        return array.astype(model.dtype) if numbers else array
+
     graph, state = nnx.split(model.module)
-    state = jax.tree.map(lambda array: array.astype(model.dtype), state)
+    state = jax.tree.map(wide, state)
 
     def take(hidden: Any, positions: Any) -> Any:
         return jnp.take_along_axis(hidden, positions[..., None], 1)

@@ -66,7 +66,7 @@ def bench(path: str | Path, grid: Grid, progress: Callable[[str], None]) -> Resu
 
     Raises:
         AlbertError: The checkpoint cannot be used, a length is too long for it, there
-            is no such device, or a number type is not for a framework.
+            is no such device, or int8 is wanted on one that is no CPU.
         MissingPackageError: A framework is not installed.
     """
     environment = _machine()
@@ -76,8 +76,6 @@ def bench(path: str | Path, grid: Grid, progress: Callable[[str], None]) -> Resu
         progress(f"start {name}")
         backends.require(backends.BACKENDS[name])
         models.place(name, grid.device)  # refuses what is no device
-        for mode in grid.modes:
-            models.check_type(name, mode)
     case = open_case(path, lambda config, head: {})
     _check_lengths(case, grid)
     result = Result(str(path), case.head, grid.rounds, environment=environment)

@@ -19,7 +19,6 @@ class Subject:
     def __init__(self, model: Any) -> None:
         self.model = model
         self.rows = {p.name: p for p in model._parameters_of_schema()}
-        self.named = {name: model._variable(p) for name, p in self.rows.items()}
         self.start: dict[str, Any] = {}
         self.device: str = model.weights[0].value.device
         self.kind = self.device.rpartition("device:")[2]  # such as GPU:0
@@ -28,6 +27,11 @@ class Subject:
         self.graph: Any = None
         # As the predictor has it; float32 is float32 in the other frameworks.
         tf.config.experimental.enable_tensor_float_32_execution(False)
+
+    @cached_property
+    def named(self) -> dict[str, Any]:
+        """The variables, which a model in int8 does not have."""
+        return {name: self.model._variable(p) for name, p in self.rows.items()}
 
     @cached_property
     def predictor(self) -> Predictor:

@@ -46,7 +46,7 @@ class Numbers(click.ParamType):
     type=Choices(MODES),
     default="float32",
     show_default=True,
-    help="int8 is for the task forward of PyTorch.",
+    help="int8 is for the task forward.",
 )
 @click.option(
     "--batch",

@@ -47,7 +47,7 @@ STDIN = STDOUT = Path("-")
 @click.option(
     "--dtype",
     type=click.Choice(["float32", "bfloat16", "float16", "int8"]),
-    help="int8 is for PyTorch on a CPU.",
+    help="int8 is for a CPU.",
 )
 @click.option("--device", help="cpu, cuda, cuda:1, tpu, or a number; -1 is the cpu.")
 @click.option("--batch-tokens", type=click.IntRange(1), help="Tokens that run at once.")

@@ -87,11 +87,10 @@ def _kind(model: Any) -> tuple[str, str]:
 
 def _dtypes(model: Any, framework: str) -> tuple[str, str]:
     """What a model computes in, and what its weights are kept in."""
+    if import_module(f"albert_{framework}.int8").is_int8(model):
+        return int8.NAME, int8.NAME
     if framework == "torch":
-        from albert_torch.int8 import is_int8
-
-        name = int8.NAME if is_int8(model) else str(model.dtype)
-        name = name.removeprefix("torch.")
+        name = str(model.dtype).removeprefix("torch.")
         return name, name
     if framework == "tf":
         return model.compute_dtype, model.variable_dtype

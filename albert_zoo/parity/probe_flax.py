@@ -7,11 +7,13 @@ from typing import Any
 
 import jax
 import numpy as np
+from flax import nnx
 from numpy.typing import NDArray
 
 import albert_flax
 from albert_core.config import AlbertConfig
 from albert_core.reference import Stage
+from albert_flax.int8 import Int8Linear
 from albert_zoo.backends import Arrays, flatten
 from albert_zoo.parity.budgets import Mode
 from albert_zoo.parity.padding import without_padding
@@ -67,8 +69,13 @@ class FlaxProbe:
 
     def weights(self) -> Iterator[tuple[str, NDArray[Any]]]:
         """See `probes.Probe`."""
+        rounded = {
+            ".".join(map(str, (*path, "weight"))): module.numbers()
+            for path, module in nnx.iter_modules(self.module)
+            if isinstance(module, Int8Linear)
+        }
         for name, array in self.model.canonical_arrays().items():
-            yield name, self._array(array)
+            yield name, self._array(rounded.get(name, array))
 
     def switches(self) -> dict[str, str]:
         """See `probes.Probe`."""
@@ -109,6 +116,5 @@ def load(path: Path, head: str, mode: Mode, **options: Any) -> FlaxProbe:
         model_class = getattr(albert_flax, f"FlaxAlbert{head}")
         model = loaded(model_class, path, **options)
         # The parameters stay float32 for training; here they are what is computed in.
-        dtype = jax.numpy.dtype(mode.dtype)
-        model.params = jax.tree.map(lambda x: x.astype(dtype), model.params)
+        model.params = jax.tree.map(lambda x: x.astype(model.dtype), model.params)
         return FlaxProbe(model, mode)

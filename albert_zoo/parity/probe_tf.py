@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 import albert_tf
 from albert_core.config import AlbertConfig
+from albert_core.int8 import is_product
 from albert_core.reference import Stage
 from albert_core.spelling import KERAS
 from albert_tf import ops
+from albert_tf.int8 import Int8Linear
 from albert_zoo.backends import Arrays, flatten
 from albert_zoo.parity.budgets import Mode
 from albert_zoo.parity.padding import without_padding
@@ -68,8 +70,12 @@ class TFProbe:
     def weights(self) -> Iterator[tuple[str, NDArray[Any]]]:
         """See `probes.Probe`."""
         for parameter in self.model._parameters_of_schema():
-            array = self._array(self.model._variable(parameter).value)
-            yield parameter.name, KERAS.turn(parameter, array)
+            layer = self.model._find(parameter.layer)
+            if isinstance(layer, Int8Linear) and is_product(parameter.name):
+                yield parameter.name, self._array(layer.numbers())
+            else:
+                array = self._array(self.model._variable(parameter).value)
+                yield parameter.name, KERAS.turn(parameter, array)
 
     def switches(self) -> dict[str, str]:
         """See `probes.Probe`."""

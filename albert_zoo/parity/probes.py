@@ -14,7 +14,6 @@ from albert_core.config import AlbertConfig
 from albert_core.errors import CheckpointError
 from albert_core.reference import Stage
 from albert_zoo.backends import Arrays, quiet_start
-from albert_zoo.models import check_type
 from albert_zoo.parity.budgets import MODES, Mode
 
 Inputs = Mapping[str, NDArray[Any]]
@@ -68,9 +67,8 @@ def load(
 
     Raises:
         CheckpointError: The checkpoint lacks weights of the model.
-        InputError: The framework does not compute in such numbers.
+        InputError: int8 is wanted elsewhere than on a CPU.
     """
-    check_type(framework, mode)
     with quiet_start():
         module = import_module(f"albert_zoo.parity.probe_{framework}")
         return module.load(path, head, MODES[mode], **options)

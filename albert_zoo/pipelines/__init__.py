@@ -76,7 +76,7 @@ def pipeline(
         tokenizer: Likewise; by default the one beside the checkpoint.
         framework: "torch", "tf" or "flax"; by default the first that is installed.
         dtype: What to compute in: "float32" (the default), "bfloat16" or "float16";
-            in PyTorch on a CPU also "int8".
+            on a CPU also "int8".
         device: "cpu", "cuda", "cuda:1", "tpu", or a number as Hugging Face has it, -1
             for the processor; by default an accelerator if there is one.
         batch_tokens: About the most tokens that run at once; by default as many as are

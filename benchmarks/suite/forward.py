@@ -27,9 +27,11 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "flax": tuple(side for side in SIDES if side.startswith("flax")),
 }
 # Number types besides float32, and who computes in them.
-TYPES: Mapping[str, tuple[str, ...]] = {
-    "bfloat16": ("torch: albert-zoo", "torch: transformers 5"),
-    "int8": ("torch: albert-zoo", "ONNX Runtime"),
+TYPES: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("torch", "bfloat16"): ("torch: albert-zoo", "torch: transformers 5"),
+    ("torch", "int8"): ("torch: albert-zoo", "ONNX Runtime"),
+    ("tf", "int8"): ("tf: albert-zoo", "tf: keras-hub", "ONNX Runtime"),
+    ("flax", "int8"): ("flax: albert-zoo", "flax: keras-hub", "ONNX Runtime"),
 }
 LARGER = {"large": 2, "xlarge": 1}  # sizes besides base, and turns of each
 
@@ -62,7 +64,7 @@ def all_rows(
         threads: Of each side.
         rounds: Turns of each shape.
     """
-    for group, dtype, names in _plan(TYPES):
+    for group, dtype, names in _plan(["bfloat16", "int8"]):
         with workers("forward", names, pythons, folder, dtype, threads) as sides:
             for shape in SHAPES:
                 for row in _rows(sides, shape, folder, rounds):
@@ -83,11 +85,12 @@ def larger_rows(
 
 
 def _plan(types: Iterable[str]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Group, number type and sides: float32 in all groups, the others in PyTorch."""
+    """Group, number type and sides: float32, then the others."""
     for group, sides in GROUPS.items():
         yield group, "float32", sides
-    for dtype in types:
-        yield "torch", dtype, TYPES[dtype]
+    for (group, dtype), sides in TYPES.items():
+        if dtype in types:
+            yield group, dtype, sides
 
 
 def _rows(

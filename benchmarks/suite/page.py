@@ -19,7 +19,9 @@ HEADINGS = {
     ("torch", "bfloat16"): "PyTorch, bfloat16",
     ("torch", "int8"): "PyTorch, int8",
     ("tf", "float32"): "TensorFlow, float32",
+    ("tf", "int8"): "TensorFlow, int8",
     ("flax", "float32"): "JAX, float32",
+    ("flax", "int8"): "JAX, int8",
 }
 FRAMEWORKS = {"torch": "PyTorch", "tf": "TensorFlow", "flax": "JAX"}
 BESIDE = ("albert-zoo", "best peer", "", "ratio")

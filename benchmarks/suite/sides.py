@@ -127,6 +127,8 @@ def _keras_hub(backend):
             intermediate_dim=config["intermediate_size"],
             max_sequence_length=config["max_position_embeddings"],
         )
+        if dtype == "int8":
+            model.quantize("int8")
         if backend == "jax":
             import jax
 

@@ -1,4 +1,6 @@
-"""int8 in PyTorch: what it is defined to be, where it is, and where it is refused."""
+"""int8: what it is defined to be, where it is, and where it is refused."""
+
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -6,14 +8,16 @@ import pytest
 from albert_core import int8
 from albert_core.errors import ConfigError, InputError
 from albert_core.fast import fast_paths
+from albert_core.optimization import OPTIMIZERS
 from albert_core.packing import pack
 from albert_core.reference import Reference
 from albert_zoo import load_model, predictors
 from albert_zoo.backends import flatten
 from albert_zoo.parity.budgets import STRUCTURE
+from albert_zoo.parity.probes import part_of
 from tests.backends.adapters import Model
-from tests.backends.test_fast_paths import ODD, off, ragged
-from tests.conftest import tiny, weights, write
+from tests.backends.test_fast_paths import ODD, cases, off, ragged
+from tests.conftest import FRAMEWORKS, tiny, weights, write
 
 
 class Rounded(Reference):
@@ -31,17 +35,21 @@ def made(tmp_path):
     return write(tmp_path / "made", tiny(), "ForMaskedLM")
 
 
-@pytest.mark.parametrize("odd", ODD)
-@pytest.mark.parametrize("fast", [True, False])
-def test_it_is_what_it_is_defined_to_be(odd, fast, tmp_path):
-    from albert_torch.fused import freeze
-    from albert_torch.int8 import quantize
+def quantize(model, framework):
+    import_module(f"albert_{framework}.int8").quantize(model)
 
+
+@pytest.mark.parametrize(("framework", "odd"), list(cases(ODD, ["groups"])))
+@pytest.mark.parametrize("fast", [True, False])
+def test_it_is_what_it_is_defined_to_be(framework, odd, fast, tmp_path):
     config = tiny(**ODD[odd])
     path = write(tmp_path / "made", config)
-    model = Model("torch", path, attn_implementation="sdpa")
-    quantize(model.model)
-    freeze(model.model)
+    model = Model(framework, path, attn_implementation="sdpa")
+    quantize(model.model, framework)
+    if framework == "torch":
+        from albert_torch.fused import freeze
+
+        freeze(model.model)
     ids, mask = ragged()
     wanted = flatten(
         Rounded(config, weights(config))(input_ids=ids, attention_mask=mask), np.asarray
@@ -51,23 +59,54 @@ def test_it_is_what_it_is_defined_to_be(odd, fast, tmp_path):
         found = model(**given, output_hidden_states=True, output_attentions=False)
     for name in (name for name in found if name.startswith(("last_", "hidden"))):
         assert off(found[name], wanted[name], mask) <= STRUCTURE, name
-    if fast and odd != "relative":
+    if fast and (framework != "torch" or odd != "relative"):
         assert not found["last_hidden_state"][mask == 0].any()  # it was the fast path
 
 
-def test_float32_is_as_near_as_it_can_be(made):
-    model = load_model(made, framework="torch", dtype="int8")
-    plain = load_model(made, framework="torch")
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_float32_is_as_near_as_it_can_be(framework, made):
     ids, mask = ragged()
     mask[3] = 1
     given = {"input_ids": ids, "attention_mask": mask}
-    found, wanted = (
-        predictors.torch_predictor(m).run(given, ["logits"])["logits"]
-        for m in (model, plain)
+    predictor = getattr(predictors, f"{framework}_predictor")
+    plain, model = (
+        load_model(made, framework=framework, dtype=dtype) for dtype in (None, "int8")
     )
+    wanted = predictor(plain).run(given, ["logits"])["logits"]
+    found = predictor(model).run(given, ["logits"])["logits"]
     assert 1e-4 < off(found, wanted, mask) < 0.1
-    layer = model.albert.encoder.albert_layer_groups[0].albert_layers[0].ffn
-    assert layer.values.dtype.itemsize == 1
+    again = model(**{k: tensor_of(framework, x) for k, x in given.items()}).logits
+    assert off(np.asarray(again), found, mask) < 1e-2  # in other numbers of rows
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_rows_are_rounded_alike_to_the_bit(framework):
+    rng = np.random.default_rng(0)
+    halves = np.append(rng.integers(-126, 126, (300, 99)) + 0.5, [[127]] * 300, 1)
+    # Between two steps, where the last bit decides.
+    rows = (halves * rng.uniform(0.001, 1, (300, 1))).astype(np.float32)
+    module = import_module(f"albert_{framework}.int8")
+    found = module.quantised(array_of(framework, rows))
+    for one, wanted in zip(found, int8.quantised(rows), strict=True):
+        assert (np.asarray(one) == wanted).all()
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_weights_are_in_whole_numbers(framework, made):
+    import jax
+
+    model = load_model(made, framework=framework, dtype="int8")
+    base = model.module.albert if framework == "flax" else model.albert
+    group = part_of(base, "encoder.albert_layer_groups.0")
+    layer = part_of(group, "albert_layers.0.ffn")
+    name = layer.values.dtype if framework != "flax" else layer.values[...].dtype
+    assert "int8" in str(name)
+    if framework == "tf":
+        held = [v.path for v in model.weights if "ffn" in v.path]
+        assert not [path for path in held if path.endswith("kernel")]
+        assert not model.trainable_variables
+    elif framework == "flax":  # but the parameters stay
+        assert {str(x.dtype) for x in jax.tree.leaves(model.params)} == {"float32"}
 
 
 def test_a_row_of_zeros_and_one_of_no_numbers():
@@ -91,17 +130,56 @@ def test_half_precision_goes_through(made):
     assert found.isfinite().all()
 
 
-def test_gradients_are_refused_and_not_made_up(made):
+def slope(framework, model):
+    """The gradient of a sum of logits, by the word embeddings that go in."""
+    embeds = np.ones((1, 4, model.config.embedding_size), np.float32)
+    if framework == "torch":
+        import torch
+
+        x = torch.from_numpy(embeds).requires_grad_()
+        model(inputs_embeds=x).logits.sum().backward()
+    elif framework == "tf":
+        import tensorflow as tf
+
+        x = tf.Variable(embeds)
+        with tf.GradientTape() as tape:
+            total = tf.reduce_sum(model(inputs_embeds=x).logits)
+        tape.gradient(total, x)
+    else:
+        import jax
+
+        jax.grad(lambda x: model(inputs_embeds=x).logits.sum())(jax.numpy.array(embeds))
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_gradients_are_refused_and_not_made_up(framework, made):
+    model = load_model(made, framework=framework, dtype="int8")
+    with pytest.raises(InputError, match=r"only predicts.*another dtype"):
+        slope(framework, model)
+    training = import_module(f"albert_{framework}.training")
+    with pytest.raises(InputError, match=r"only predicts.*another dtype\."):
+        training.Training(model, OPTIMIZERS["adamw"])
+    slope(framework, load_model(made, framework=framework))
+
+
+def test_pytorch_predicts_without_gradients(made):
     import torch
 
     model = load_model(made, framework="torch", dtype="int8")
     embeds = torch.randn(1, 4, model.config.embedding_size, requires_grad=True)
-    with pytest.raises(
-        InputError, match=r"only predicts.*another dtype, or call it un"
-    ):
+    with pytest.raises(InputError, match=r"or call it under torch\.no_grad"):
         model(inputs_embeds=embeds)
     with torch.no_grad():
         assert model(inputs_embeds=embeds).logits.isfinite().all()
+
+
+def test_jax_refuses_gradients_of_parameters(made):
+    import jax
+
+    model = load_model(made, framework="flax", dtype="int8")
+    ids = np.array([[2, 5, 3]])
+    with pytest.raises(InputError, match="only predicts"):
+        jax.grad(lambda p: model(ids, params=p).logits.sum())(model.params)
 
 
 def test_changed_weights_are_seen(made):
@@ -122,31 +200,49 @@ def test_changed_weights_are_seen(made):
     assert not torch.allclose(found, before, atol=1e-3)
 
 
-def test_processors_that_it_is_not_for(made, monkeypatch, caplog):
+def test_a_processor_that_it_is_slow_on(made, monkeypatch, caplog):
     import torch
 
     monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: False)
     load_model(made, framework="torch", dtype="int8")
     assert "no AVX512-VNNI, without which int8 is slow" in caplog.text
-    product = torch._int_mm
-    monkeypatch.setattr(torch, "_int_mm", lambda a, b: product(a, b).clamp(max=32767))
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_sums_that_overflow_are_refused(framework, made, monkeypatch):
+    module = import_module(f"albert_{framework}.int8")
+    sums = module._sums
+
+    def short(rows, values):
+        found = sums(rows, values)
+        return found - found % 2**15  # as if of 16 bits
+
+    monkeypatch.setattr(module, "_sums", short)
     with pytest.raises(InputError, match=r"Sums of int8 overflow.*Give another dtype"):
-        load_model(made, framework="torch", dtype="int8")
+        load_model(made, framework=framework, dtype="int8")
 
 
 def torch_ids():
-    import torch
-
-    return torch.from_numpy(ragged()[0]).long()
+    return tensor_of("torch", ragged()[0])
 
 
-def test_what_it_cannot_do_is_refused(made, tmp_path):
-    import torch
+def tensor_of(framework, ids):
+    return array_of(framework, ids).long() if framework == "torch" else ids
 
-    from albert_torch.int8 import is_int8
 
-    model = load_model(made, framework="torch", dtype="int8")
-    assert not any(p.requires_grad for p in model.parameters())
+def array_of(framework, array):
+    if framework == "torch":
+        import torch
+
+        return torch.from_numpy(array)
+    import jax
+
+    return jax.numpy.asarray(array) if framework == "flax" else array
+
+
+@pytest.mark.parametrize("framework", ["torch", "tf"])
+def test_what_it_cannot_do_is_refused(framework, made, tmp_path):
+    model = load_model(made, framework=framework, dtype="int8")
     for refused in (
         lambda: model.save_pretrained(tmp_path / "saved"),
         lambda: model.prune_heads({0: [0]}),
@@ -155,12 +251,41 @@ def test_what_it_cannot_do_is_refused(made, tmp_path):
         with pytest.raises(InputError, match=r"lost its weights to int8.*Take the one"):
             refused()
     assert not (tmp_path / "saved").exists()
-    for framework in ("tf", "flax"):
-        with pytest.raises(InputError, match=f"not in {framework}.*Give the framework"):
-            load_model(made, framework=framework, dtype="int8")
-    for odd in ("int4", torch.int16):
-        with pytest.raises(ConfigError, match=f"bfloat16, int8, not {odd!r}"):
-            load_model(made, framework="torch", dtype=odd)
-    assert is_int8(load_model(made, framework="torch", dtype=torch.int8))
+    assert not any(p.requires_grad for p in getattr(model, "parameters", list)())
+
+
+def test_keras_files_cannot_hold_it(made, tmp_path):
+    model = load_model(made, framework="tf", dtype="int8")
+    with pytest.raises(InputError, match="lost its weights to int8"):
+        model.save(tmp_path / "whole.keras")
+
+
+def test_jax_keeps_what_int8_was_made_of(made, tmp_path):
+    model = load_model(made, framework="flax", dtype="int8")
+    model.save_pretrained(tmp_path / "saved")
+    found = load_model(tmp_path / "saved", framework="flax").canonical_arrays()
+    wanted = load_model(made, framework="flax").canonical_arrays()
+    assert all((found[name] == wanted[name]).all() for name in wanted)
+    model.prune_heads({0: [0]})
+    assert np.isfinite(model(ragged()[0]).logits).all()
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_the_names_of_number_types(framework, made):
+    own = import_module(
+        {"tf": "tensorflow", "flax": "jax.numpy"}.get(framework, "torch")
+    )
+    is_int8 = import_module(f"albert_{framework}.int8").is_int8
+    assert is_int8(load_model(made, framework=framework, dtype=own.int8))
+    assert not is_int8(load_model(made, framework=framework))
+    for odd in ("int4", own.int16):
+        with pytest.raises(ConfigError, match="dtype must be"):
+            load_model(made, framework=framework, dtype=odd)
+
+
+def test_it_is_for_a_processor(made):
     with pytest.raises(InputError, match=r"the model is on meta\. Give device='cpu'"):
         load_model(made, framework="torch", dtype="int8", device_map="meta")
+    for place in ("GPU:0", "tpu"):  # as TensorFlow and JAX name them
+        with pytest.raises(InputError, match=f"is on {place}. Give device='cpu'"):
+            int8.check_place(place)
