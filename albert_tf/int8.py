@@ -11,6 +11,7 @@ import tensorflow as tf
 from tensorflow import reshape
 
 from albert_core.int8 import STEP, check_place, check_sums, is_product, no_gradients
+from albert_tf.modules import Linear
 from albert_tf.replacing import replace
 from albert_tf.shapes import Tensor
 
@@ -22,28 +23,24 @@ class Int8Linear(keras.layers.Layer):
         layer: The layer as it was; its bias is kept, its kernel is not.
     """
 
-    values: Any
-    scales: Any
-
-    def __init__(self, layer: keras.layers.Dense) -> None:
+    def __init__(self, layer: Linear) -> None:
         super().__init__(autocast=False, trainable=False)
-        self.bias = layer.bias
-        values, scales = quantised(tf.transpose(layer.kernel))
-        self._rounded = {"values": values, "scales": scales[:, 0]}
+        self.bias: Any = layer.bias
+        self.inputs, self.units = layer.inputs, layer.units
+        self.numbers_type = layer.variable_dtype
 
     def build(self, input_shape: Any = None) -> None:
-        """Make the variables."""
-        for name, array in self._rounded.items():
-            variable = self.add_weight(
-                array.shape,
-                initializer=lambda *_, array=array, **__: array,
-                dtype=array.dtype.name,
-                trainable=False,
-                name=name,
-            )
-            setattr(self, name, variable)
-        del self._rounded
+        """Make the variables, which `take` fills."""
+        shape, kind = (self.units, self.inputs), self.numbers_type
+        self.values: Any = self.add_weight(shape, "zeros", "int8", name="values")
+        self.scales: Any = self.add_weight(shape[:1], "ones", kind, name="scales")
         self.built = True
+
+    def take(self, kernel: Any) -> None:
+        """Round a kernel, [in, out]."""
+        values, scales = quantised(tf.transpose(kernel))
+        self.values.assign(values)
+        self.scales.assign(scales[:, 0])
 
     def numbers(self) -> Tensor:
         """What the weight stands for, [out, in]."""
@@ -53,15 +50,17 @@ class Int8Linear(keras.layers.Layer):
     def call(self, x: Any) -> Tensor:
         """[..., in] to [..., out]."""
         x = tf.convert_to_tensor(x)
-        out, width = self.values.shape
         held = (self.values, self.scales, self.bias)
-        rows = product(reshape(x, (-1, width)), *map(tf.convert_to_tensor, held))
-        return reshape(rows, tf.concat([tf.shape(x)[:-1], [out]], 0))
+        rows = product(reshape(x, (-1, self.inputs)), *map(tf.convert_to_tensor, held))
+        return reshape(rows, tf.concat([tf.shape(x)[:-1], [self.units]], 0))
 
 
 def quantised(rows: Tensor) -> tuple[Tensor, Tensor]:
     """See `albert_core.int8.quantised`."""
     steps = tf.reduce_max(tf.abs(rows), -1, keepdims=True) * STEP
+    # TensorFlow's XLA leaves what is no number out of a largest one.
+    odd = tf.reduce_any(tf.math.is_nan(rows), -1, keepdims=True)
+    steps = tf.where(odd, tf.constant(float("nan"), rows.dtype), steps)
     scales = tf.where(steps == 0, tf.ones_like(steps), steps)
     return tf.cast(tf.round(rows * (1 / scales)), tf.int8), scales
 
@@ -86,13 +85,17 @@ def product(x: Tensor, values: Tensor, scales: Tensor, bias: Tensor) -> Tensor:
 
     @tf.custom_gradient
     def run(x: Tensor) -> Any:
-        return _product(x, values, scales, bias), _refused
+        return _product(x, values, scales, bias), lambda slopes: _refused(x)
 
     return run(x)
 
 
-def _refused(slopes: Any) -> Any:
-    raise no_gradients("")
+def _refused(x: Tensor) -> Tensor:
+    if tf.executing_eagerly():
+        raise no_gradients("")
+    # An export makes a graph of them that nobody runs; XLA drops what is asserted.
+    with tf.control_dependencies([tf.debugging.Assert(False, [str(no_gradients(""))])]):
+        return tf.fill(tf.shape(x), tf.constant(float("nan"), x.dtype))
 
 
 def is_int8(model: keras.Model) -> bool:
@@ -112,7 +115,9 @@ def quantize(model: Any) -> None:
     for row in model._parameters_of_schema():
         if is_product(row.name):
             parent, _, name = row.layer.rpartition(".")
+            before = model._find(row.layer)
+            after = Int8Linear(before)
             with tf.device(place):
-                layer = Int8Linear(model._find(row.layer))
-                replace(model._find(parent), name, layer)
+                replace(model._find(parent), name, after)
+                after.take(before.kernel)
     model.trainable = False

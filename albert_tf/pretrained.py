@@ -311,9 +311,12 @@ class TFAlbertPreTrainedModel(Named, TFFitting):
         return sum(
             parameter.size
             for parameter in self._parameters_of_schema()
-            if (self._variable(parameter).trainable or not only_trainable)
+            if (not only_trainable or self._trains(parameter))
             and not (exclude_embeddings and "_embeddings." in parameter.name)
         )
+
+    def _trains(self, parameter: schema.Parameter) -> bool:
+        return not is_int8(self) and self._variable(parameter).trainable
 
     def get_input_embeddings(self) -> keras.layers.Layer:
         """The word embeddings."""

@@ -5,7 +5,7 @@ it is worth, and `albert-zoo parity --dtype int8` what it costs on a checkpoint.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -91,9 +91,16 @@ def joined(weights: Sequence[Int8]) -> Int8:
     return Int8(torch.cat(values), torch.cat(scales))
 
 
+def rounded(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Names and whole numbers of the weights that are in int8."""
+    for path, module in model.named_modules():
+        if isinstance(module, Int8Linear):
+            yield f"{path}.weight", module.weight.values
+
+
 def is_int8(model: nn.Module) -> bool:
     """Whether a model has products in int8."""
-    return any(isinstance(module, Int8Linear) for module in model.modules())
+    return any(rounded(model))
 
 
 def quantize(model: nn.Module) -> None:

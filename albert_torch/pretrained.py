@@ -19,7 +19,7 @@ from albert_core.errors import ConfigError, InputError
 from albert_core.fields import DTYPES
 from albert_core.initial import initial_value, resized_rows
 from albert_core.outputs import OUTPUTS, ModelOutput
-from albert_torch.int8 import is_int8, quantize
+from albert_torch.int8 import is_int8, quantize, rounded
 from conversion.pretrained import open_pretrained
 
 
@@ -303,7 +303,7 @@ class AlbertPreTrainedModel(nn.Module):
         """
         return sum(
             parameter.numel()
-            for name, parameter in self.named_parameters()
+            for name, parameter in (*self.named_parameters(), *rounded(self))
             if (parameter.requires_grad or not only_trainable)
             and not (exclude_embeddings and "_embeddings." in name)
         )

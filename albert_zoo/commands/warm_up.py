@@ -19,14 +19,15 @@ from albert_zoo.console import Progress
 )
 @click.option("--task", help="By default what the checkpoint was made for.")
 @click.option("--tokenizer", help="Another directory or hub name for the tokenizer.")
-@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]))
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16", "int8"]))
 @click.option("--device", help="cpu, cuda, cuda:1 or tpu.")
 @click.option("--batch-tokens", type=click.IntRange(1), help="As of `albert-zoo run`.")
 def warm_up(model: str, batch_tokens: int | None, **given: Any) -> None:
     """Compile what XLA needs for MODEL, and keep it for `albert-zoo run`.
 
-    PyTorch has nothing to compile, nor has TensorFlow on a processor by Intel. Programs
-    are kept in ~/.cache/albert-zoo, or where ALBERT_ZOO_CACHE says; 0 keeps none.
+    PyTorch has nothing to compile, nor has TensorFlow on a processor by Intel, but in
+    int8. Programs are kept in ~/.cache/albert-zoo, or where ALBERT_ZOO_CACHE says; 0
+    keeps none.
 
     \b
     Example:

@@ -1,6 +1,7 @@
 """int8: what it is defined to be, where it is, and where it is refused."""
 
 from importlib import import_module
+from typing import Any
 
 import numpy as np
 import pytest
@@ -97,8 +98,7 @@ def test_weights_are_in_whole_numbers(framework, made):
 
     model = load_model(made, framework=framework, dtype="int8")
     base = model.module.albert if framework == "flax" else model.albert
-    group = part_of(base, "encoder.albert_layer_groups.0")
-    layer = part_of(group, "albert_layers.0.ffn")
+    layer = part_of(base, "encoder.albert_layer_groups.0.albert_layers.0.ffn")
     name = layer.values.dtype if framework != "flax" else layer.values[...].dtype
     assert "int8" in str(name)
     if framework == "tf":
@@ -109,18 +109,24 @@ def test_weights_are_in_whole_numbers(framework, made):
         assert {str(x.dtype) for x in jax.tree.leaves(model.params)} == {"float32"}
 
 
-def test_a_row_of_zeros_and_one_of_no_numbers():
-    import torch
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_row_of_zeros_and_one_of_no_numbers(framework, made):
+    model = load_model(made, framework=framework, dtype="int8")
+    base = model.module.albert if framework == "flax" else model.albert
+    layer = part_of(base, "encoder.albert_layer_groups.0.albert_layers.0.ffn")
+    rows = np.zeros((3, model.config.hidden_size), np.float32)
+    rows[1:, 1], rows[1, 2] = 1, np.nan
 
-    from albert_torch.int8 import Int8Linear
+    def run(rows):
+        found = layer(array_of(framework, rows))
+        return np.asarray(found.detach() if framework == "torch" else found)
 
-    layer = Int8Linear(torch.nn.Linear(3, 2))
-    x = torch.tensor([[0.0, 0, 0], [1, 2, float("nan")], [1, 2, 3]])
-    found = layer(x)
-    assert found[0].equal(layer.bias)
-    assert found[1].isnan().all()
-    assert found[2].isfinite().all()
-    assert layer(x[:0]).shape == (0, 2)
+    bias = layer.bias.detach() if framework == "torch" else layer.bias
+    found = run(rows)
+    assert (found[0] == np.asarray(bias)).all()
+    assert np.isnan(found[1]).all()
+    assert np.isfinite(found[2]).all()
+    assert run(rows[:0]).shape == (0, model.config.intermediate_size)
 
 
 def test_half_precision_goes_through(made):
@@ -160,6 +166,21 @@ def test_gradients_are_refused_and_not_made_up(framework, made):
     with pytest.raises(InputError, match=r"only predicts.*another dtype\."):
         training.Training(model, OPTIMIZERS["adamw"])
     slope(framework, load_model(made, framework=framework))
+
+
+def test_graphs_of_tensorflow_refuse_gradients_too(made):
+    import tensorflow as tf
+
+    model = load_model(made, framework="tf", dtype="int8")
+    embeds = np.ones((1, 4, model.config.embedding_size), np.float32)
+
+    def slopes(x):
+        return tf.gradients(model(inputs_embeds=x).logits, x)[0]
+
+    with pytest.raises(tf.errors.InvalidArgumentError, match="int8 only predicts"):
+        tf.function(slopes)(tf.constant(embeds))
+    found = tf.function(slopes, jit_compile=True)(tf.constant(embeds))
+    assert np.isnan(found).all()
 
 
 def test_pytorch_predicts_without_gradients(made):
@@ -252,6 +273,28 @@ def test_what_it_cannot_do_is_refused(framework, made, tmp_path):
             refused()
     assert not (tmp_path / "saved").exists()
     assert not any(p.requires_grad for p in getattr(model, "parameters", list)())
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_weights_are_counted_as_before(framework, made):
+    plain, model = (
+        load_model(made, framework=framework, dtype=dtype) for dtype in (None, "int8")
+    )
+    assert model.num_parameters() == plain.num_parameters()
+    if framework != "flax":  # where the optimizer decides what trains
+        assert model.num_parameters(only_trainable=True) == 0
+
+
+def test_tensorflow_exports_it(made, tmp_path):
+    import tensorflow as tf
+
+    model = load_model(made, framework="tf", dtype="int8")
+    model.export(str(tmp_path / "served"), verbose=False)
+    ids, mask = ragged()
+    given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": mask * 0}
+    served: Any = tf.saved_model.load(tmp_path / "served")
+    found = served.serve({k: tf.constant(x) for k, x in given.items()})["logits"]
+    assert off(found, model(**given).logits, mask) < 1e-2
 
 
 def test_keras_files_cannot_hold_it(made, tmp_path):
