@@ -41,7 +41,8 @@ def check_place(place: str) -> None:
     """
     if "cpu" not in place.lower():
         raise InputError(
-            f"int8 is for a CPU, and the model is on {place}. Give device='cpu', or "
+            f"int8 is for a CPU, and the model is on {place}. Put it on the CPU "
+            f"(device_map='cpu', or device='cpu' of pipelines and commands), or give "
             f"another dtype."
         )
 

@@ -64,6 +64,12 @@ def begins(mask: Any) -> Any:
     return (mask[:, 0] != 0).sum() == (mask != 0).any(-1).sum()
 
 
+def is_ours(call: Any) -> bool:
+    """Whether a model's call is of this library; another's may read the mask itself."""
+    package = getattr(call, "__module__", "").partition(".")[0]
+    return package in ("albert_torch", "albert_tf", "albert_flax")
+
+
 def fit(sizes: Sequence[int] | NDArray[Any], width: int) -> NDArray[np.int64]:
     """Where texts begin in rows that stand behind one another.
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from albert_core.errors import InputError
 from albert_core.losses import IGNORED
+from albert_core.packing import is_ours
 
 Batch = Mapping[str, NDArray[Any]]
 
@@ -44,9 +45,25 @@ def is_pretraining(batch: Batch) -> bool:
     return MASKED_LABELS in batch
 
 
-def may_leave_padding_out(inputs: Batch, head: str) -> bool:
-    """Whether a model with a head learns the same without its padding."""
-    return "attention_mask" in inputs and head not in SCORING_PADDING
+def may_leave_padding_out(inputs: Batch, head: str, call: Any) -> bool:
+    """Whether a model learns the same without its padding.
+
+    Args:
+        inputs: A batch.
+        head: The head of the model.
+        call: What computes it; another's may look at the mask, or at padding.
+    """
+    mask = inputs.get("attention_mask")
+    if mask is None or head in SCORING_PADDING or not is_ours(call):
+        return False
+    padding = mask == 0
+    # What stands at padding must count for nothing.
+    counts = (
+        (inputs[name] != nothing)[padding].any()
+        for name, nothing in (("labels", IGNORED), ("p_mask", 1))
+        if name in inputs and inputs[name].shape == mask.shape
+    )
+    return bool(padding.any()) and not any(counts)
 
 
 def parts(batch: Batch, count: int = 1, share: slice = slice(None)) -> list[Part]:

@@ -22,7 +22,9 @@ class Int8Linear(nnx.Module):
     """
 
     def __init__(self, layer: nnx.Linear) -> None:
-        values, scales = quantised(layer.kernel[...].T)
+        kernel = layer.kernel[...]
+        wide = jnp.promote_types(kernel.dtype, jnp.float32)
+        values, scales = quantised(kernel.T.astype(wide))
         self.values = nnx.Variable(values)
         self.scales = nnx.Variable(scales[:, 0])
         self.bias: Any = layer.bias
@@ -70,20 +72,26 @@ def is_int8(model: Any) -> bool:
     return model._rounds
 
 
-def quantize(model: Any) -> None:
+def quantize(model: Any, params: Any = None) -> None:
     """Let a model round the products of all shared layers; its parameters stay.
+
+    Args:
+        model: The model.
+        params: Its parameters, where it does not hold them.
 
     Raises:
         InputError: The model is not on a CPU, or the CPU is not exact in int8.
     """
-    for device in {d for x in jax.tree.leaves(model._params) for d in x.devices()}:
+    held = jax.tree.leaves(model._params if params is None else params)
+    for device in {device for array in held for device in array.devices()}:
         check_place(device.platform)
-    check_sums(_sums)
+    with jax.default_device(jax.devices("cpu")[0]):
+        check_sums(_sums)
     model._rounds = True
     model._built = None  # another program
 
 
-def rounded(module: Any) -> Any:
+def with_int8(module: Any) -> Any:
     """A module with int8 in place of the products of all shared layers, for good."""
     for path, parent in list(nnx.iter_modules(module)):
         for name, layer in list(nnx.iter_children(parent)):

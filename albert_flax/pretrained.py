@@ -100,7 +100,8 @@ class FlaxAlbertPreTrainedModel(FlaxCallable):
         """The NNX module with the model's parameters, for work in Flax itself.
 
         Its dropout is on inside `with dropout_keys(key):`. To take over what was
-        trained in it, set `model.params = nnx.state(module)`.
+        trained in it, set `model.params = nnx.state(module)`. Of a model in int8 it
+        only predicts, and has no kernels to take over.
         """
         return self._program.module(self.params)
 
@@ -191,7 +192,7 @@ class FlaxAlbertPreTrainedModel(FlaxCallable):
         if _do_init:
             model._params = loaded
         if is_meant(asked):
-            quantize(model)
+            quantize(model, loaded)
         result = (model,) if _do_init else (model, loaded)
         result = (*result, found.info()) if output_loading_info else result
         return result if len(result) > 1 else model

@@ -100,7 +100,7 @@ class Program:
     def module(self, params: Params) -> Any:
         """The module with parameters."""
         module = nnx.merge(self.graph, nnx.State(params))
-        return int8.rounded(module) if self._rounds else module
+        return int8.with_int8(module) if self._rounds else module
 
     def _run(
         self,

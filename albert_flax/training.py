@@ -285,8 +285,9 @@ class Training:
             name: array if array.dtype.kind in "iu" else array.astype(self.dtype)
             for name, array in part.inputs.items()
         }
+        call = self.model.module_class.__call__
         # Packed rows are of all texts, and so of one device; a TPU compiles for long.
-        if self.alone and may_leave_padding_out(found, self.model.head):
+        if self.alone and may_leave_padding_out(found, self.model.head, call):
             found["attention_mask"] = pack_if_worth(found["attention_mask"])
         return jax.device_put(found, self.by_row)
 

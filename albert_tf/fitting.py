@@ -8,7 +8,9 @@ import tensorflow as tf
 
 from albert_core import schema
 from albert_core.errors import InputError
+from albert_core.int8 import no_gradients
 from albert_core.outputs import ModelOutput
+from albert_tf.int8 import is_int8
 
 # The labels that each head takes, in the order in which `fit` may give them, and the
 # output that each one judges; None where only the model's own loss can.
@@ -75,7 +77,13 @@ class TFFitting(keras.Model):
         return x, y or None, weight
 
     def train_step(self, data: Any) -> Any:
-        """Learn from a batch, by the model's own loss unless `compile` names one."""
+        """Learn from a batch, by the model's own loss unless `compile` names one.
+
+        Raises:
+            InputError: The model is in int8.
+        """
+        if is_int8(self):
+            raise no_gradients("")
         return super().train_step(self._for_step(data))
 
     def test_step(self, data: Any) -> Any:

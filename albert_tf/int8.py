@@ -111,7 +111,8 @@ def quantize(model: Any) -> None:
     """
     place = model.weights[0].value.device
     check_place(place.rpartition("/")[2])
-    check_sums(tf.function(_sums, jit_compile=True))
+    with tf.device(place):
+        check_sums(tf.function(_sums, jit_compile=True))
     for row in model._parameters_of_schema():
         if is_product(row.name):
             parent, _, name = row.layer.rpartition(".")

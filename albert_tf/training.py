@@ -276,7 +276,8 @@ class Training:
     def _inputs(self, part: Part) -> dict[str, Any]:
         found: dict[str, Any] = dict(part.inputs)
         # Packed rows are of all texts, and so of one device.
-        if self.alone and may_leave_padding_out(found, self.model.head):
+        call = self.model.call
+        if self.alone and may_leave_padding_out(found, self.model.head, call):
             found["attention_mask"] = pack_if_worth(found["attention_mask"])
         return tf.nest.map_structure(self._tensor, found)
 

@@ -223,7 +223,8 @@ class Training:
             )
             for name, array in part.inputs.items()
         }
-        if may_leave_padding_out(part.inputs, self.model.head):
+        call = self.model.forward
+        if may_leave_padding_out(part.inputs, self.model.head, call):
             found["attention_mask"] = without_padding(found["attention_mask"])
         return found
 

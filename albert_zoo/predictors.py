@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from albert_core import fast, processor
 from albert_core.config import AlbertConfig
 from albert_core.inputs import check_arrays
-from albert_core.packing import Packed, pack_if_worth
+from albert_core.packing import Packed, is_ours, pack_if_worth
 
 logger = logging.getLogger("albert_zoo")
 BATCH_TOKENS = 8192  # at once, on an accelerator
@@ -74,13 +74,20 @@ def _shaped(model: Any, inputs: Mapping[str, NDArray[Any]]) -> Arrays:
 
 
 def _for_program(
-    model: Any, given: Mapping[str, NDArray[Any]], padding: bool
+    model: Any, call: Any, given: Mapping[str, NDArray[Any]], padding: bool
 ) -> dict[str, Any]:
-    """Inputs of a compiled program, which looks at no numbers by itself."""
+    """Inputs of a compiled program, which looks at no numbers by itself.
+
+    Args:
+        model: The model.
+        call: What computes it.
+        given: The inputs.
+        padding: See `Predictor.run`.
+    """
     check_arrays(model.config, given)
     inputs: dict[str, Any] = _shaped(model, given)
     mask = inputs.get("attention_mask")
-    if mask is not None and not padding:
+    if mask is not None and not padding and is_ours(call):
         inputs["attention_mask"] = pack_if_worth(mask)
     return inputs
 
@@ -107,7 +114,7 @@ def torch_predictor(model: Any) -> Predictor:
             for name, array in _shaped(model, inputs).items()
         }
         mask = tensors.get("attention_mask")
-        if mask is not None and not padding:
+        if mask is not None and not padding and is_ours(model.forward):
             tensors["attention_mask"] = packing.without_padding(mask)
         with torch.inference_mode():
             found = _outputs(model, modules, take, tensors)
@@ -165,7 +172,7 @@ def tf_predictor(model: Any) -> Predictor:
         padding: bool = False,
     ) -> Arrays:
         with tf.device(device):
-            rows = _for_program(model, inputs, padding)
+            rows = _for_program(model, model.call, inputs, padding)
             given = {k: tf.nest.map_structure(tf.constant, x) for k, x in rows.items()}
             packs = isinstance(given.get("attention_mask"), Packed)
             key = (tuple(given), packs, tuple(wanted))
@@ -218,7 +225,8 @@ def flax_predictor(model: Any) -> Predictor:
         padding: bool = False,
     ) -> Arrays:
         with jax.default_matmul_precision("highest"):
-            rows = _for_program(model, inputs, padding)
+            call = model.module_class.__call__
+            rows = _for_program(model, call, inputs, padding)
             found = compiled(state, rows, tuple(wanted))
         return {name: np.asarray(value) for name, value in found.items()}
 

@@ -1,6 +1,6 @@
 """Prediction beside the peers: groups of sides, and the shapes that they run."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "tf": tuple(side for side in SIDES if side.startswith("tf")),
     "flax": tuple(side for side in SIDES if side.startswith("flax")),
 }
-# Number types besides float32, and who computes in them.
+# Group and number type, besides float32, and who computes in it.
 TYPES: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("torch", "bfloat16"): ("torch: albert-zoo", "torch: transformers 5"),
     ("torch", "int8"): ("torch: albert-zoo", "ONNX Runtime"),
@@ -64,7 +64,7 @@ def all_rows(
         threads: Of each side.
         rounds: Turns of each shape.
     """
-    for group, dtype, names in _plan(["bfloat16", "int8"]):
+    for group, dtype, names in _plan({dtype for _, dtype in TYPES}):
         with workers("forward", names, pythons, folder, dtype, threads) as sides:
             for shape in SHAPES:
                 for row in _rows(sides, shape, folder, rounds):
@@ -77,14 +77,14 @@ def larger_rows(
     """Every group and shape; `at` has the checkpoint of a size."""
     for size, rounds in LARGER.items():
         folder = at(size)
-        for group, dtype, names in _plan(["bfloat16"]):
+        for group, dtype, names in _plan({"bfloat16"}):
             with workers("forward", names, pythons, folder, dtype, threads) as sides:
                 for shape in SHAPES:
                     for row in _rows(sides, shape, folder, rounds):
                         yield row | {"group": group, "dtype": dtype, "size": size}
 
 
-def _plan(types: Iterable[str]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+def _plan(types: Set[str]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """Group, number type and sides: float32, then the others."""
     for group, sides in GROUPS.items():
         yield group, "float32", sides

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.suite.forward import SEED, VOCABULARY, inputs
+from benchmarks.suite.forward import FULL, SEED, SHAPES, VOCABULARY, inputs
 from benchmarks.suite.processes import in_turns, workers
 from benchmarks.suite.steps import FINETUNING, PRETRAINING
 from benchmarks.suite.work import PIPELINES, TOKENIZERS, WORK
 
-ROWS, LENGTH, PREDICTIONS = 8, 128, 20
+(ROWS, LENGTH, _), PREDICTIONS = SHAPES[FULL], 20
 # What texts are made of, so that the tokenizers have work.
 WORDS = """
 the of and to a in that he was it his with as for had you not be her on at by which have

@@ -25,11 +25,6 @@ HEADINGS = {
 }
 FRAMEWORKS = {"torch": "PyTorch", "tf": "TensorFlow", "flax": "JAX"}
 BESIDE = ("albert-zoo", "best peer", "", "ratio")
-STEPS = {
-    "step": "Pretraining step",
-    "finetuning": "Fine-tuning step",
-    "ragged": "Fine-tuning step, ragged 32 x 128",
-}
 Row = dict[str, Any]
 
 
@@ -65,7 +60,9 @@ def compared(results: dict[str, Any]) -> Iterator[tuple[str, str, Row, list[Row]
             yield from _split(heading, shape, rows)
     for size, heading, shape, rows in _larger(results):
         yield from _split(heading, f"{size}, {shape}", rows)
-    for (part, heading), (group, name) in product(STEPS.items(), FRAMEWORKS.items()):
+    for (part, (heading, _)), (group, name) in product(
+        page_others.STEP_PARTS.items(), FRAMEWORKS.items()
+    ):
         rows = [x for x in results.get(part, []) if x["side"].startswith(group)]
         yield from _split(heading, name, rows)
     rows = results.get("pipeline", [])
@@ -148,13 +145,14 @@ def _elsewhere(results: dict[str, Any]) -> str:
         [heading, work, *_beside([ours, *theirs])]
         for heading, work, ours, theirs in compared(results)
     ]
-    texts = results["pipeline"][0]["texts"]
-    peak = results["peak"] / 1e9
-    return (
-        f"## Another machine\n\n{_named(results['machine'])}. oneDNN's product of "
-        f"above reaches {peak:.0f} GFLOP/s there. Pipelines have {texts} texts; all "
-        "else is as above:\n\n" + table(["", "batch", *BESIDE], lines)
-    )
+    text = f"## Another machine\n\n{_named(results['machine'])}."
+    if "peak" in results:
+        peak = results["peak"] / 1e9
+        text += f" oneDNN's product of above reaches {peak:.0f} GFLOP/s there."
+    if rows := results.get("pipeline"):
+        text += f" Pipelines have {rows[0]['texts']} texts."
+    text += " All else is as above:\n\n"
+    return text + table(["", "batch", *BESIDE], lines)
 
 
 def _forward(results: dict[str, Any]) -> Iterator[str]:

@@ -3,30 +3,36 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from benchmarks.suite.forward import RAGGED
+from benchmarks.suite.forward import FULL, RAGGED
 from benchmarks.suite.limits import operations, size_of
-from benchmarks.suite.others import LENGTH, PREDICTIONS, ROWS
+from benchmarks.suite.others import PREDICTIONS
 
+# Part of the results -> its title, and what a step is of.
+STEP_PARTS = {
+    "step": (
+        "Pretraining step",
+        f"The batch {FULL}, {PREDICTIONS} predictions a row, both losses",
+    ),
+    "finetuning": ("Fine-tuning step", f"Classification of the batch {FULL}"),
+    "ragged": (
+        f"Fine-tuning step, {RAGGED}",
+        "Classification of texts of different lengths",
+    ),
+}
 STEP_HEAD = ("side", "step", "memory", "loss of the first")
 ROAD_HEAD = ("from", "to", "albert-zoo", "transformers 4", "ratio", "same bits")
 
 
 def sections(results: dict[str, Any]) -> Iterator[str]:
     """Steps, pipelines, tokenizers, conversions, and the start."""
-    if rows := results.get("step"):
+    if any(results.get(part) for part in STEP_PARTS):
         yield (
-            f"## A step of pretraining\n\nPyTorch, float32, {ROWS} x {LENGTH} with "
-            f"{PREDICTIONS} predictions a row, both losses, AdamW, gradients clipped. "
-            "Memory is the largest resident set of the process.\n\n"
-            + table(STEP_HEAD, _steps(rows))
+            "## Steps of training\n\nIn float32, with AdamW, gradients clipped. Memory "
+            "is the largest resident set of the process."
         )
-    if rows := results.get("finetuning"):
-        yield (
-            f"## A step of fine-tuning\n\nThe same for the classification of {ROWS} x "
-            f"{LENGTH}:\n\n" + table(STEP_HEAD, _steps(rows))
-        )
-    if rows := results.get("ragged"):
-        yield f"Of {RAGGED}, as above:\n\n" + table(STEP_HEAD, _steps(rows))
+    for part, (title, text) in STEP_PARTS.items():
+        if rows := results.get(part):
+            yield f"### {title}\n\n{text}:\n\n" + table(STEP_HEAD, _steps(rows))
     yield from _pipelines(results)
     if rows := results.get("tokenization"):
         lines = [

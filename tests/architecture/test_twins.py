@@ -115,7 +115,7 @@ def names(framework, file):
 
 
 # Same names, but the framework needs something more or less to say the same.
-OTHER_OPS = {"vector", "constant", "gelu", "reshape", "unlocked", "check_ids"}
+OTHER_OPS = {"vector", "constant", "gelu", "reshape", "check_ids"}
 OTHER_OPS |= {"Modules", "dropout_keys", "can_read", "compact"}
 
 

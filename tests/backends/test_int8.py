@@ -36,6 +36,9 @@ def made(tmp_path):
     return write(tmp_path / "made", tiny(), "ForMaskedLM")
 
 
+BLOCK = "encoder.albert_layer_groups.0.albert_layers.0"
+
+
 def quantize(model, framework):
     import_module(f"albert_{framework}.int8").quantize(model)
 
@@ -98,7 +101,7 @@ def test_weights_are_in_whole_numbers(framework, made):
 
     model = load_model(made, framework=framework, dtype="int8")
     base = model.module.albert if framework == "flax" else model.albert
-    layer = part_of(base, "encoder.albert_layer_groups.0.albert_layers.0.ffn")
+    layer = part_of(base, f"{BLOCK}.ffn")
     name = layer.values.dtype if framework != "flax" else layer.values[...].dtype
     assert "int8" in str(name)
     if framework == "tf":
@@ -113,7 +116,7 @@ def test_weights_are_in_whole_numbers(framework, made):
 def test_a_row_of_zeros_and_one_of_no_numbers(framework, made):
     model = load_model(made, framework=framework, dtype="int8")
     base = model.module.albert if framework == "flax" else model.albert
-    layer = part_of(base, "encoder.albert_layer_groups.0.albert_layers.0.ffn")
+    layer = part_of(base, f"{BLOCK}.ffn")
     rows = np.zeros((3, model.config.hidden_size), np.float32)
     rows[1:, 1], rows[1, 2] = 1, np.nan
 
@@ -181,6 +184,30 @@ def test_graphs_of_tensorflow_refuse_gradients_too(made):
         tf.function(slopes)(tf.constant(embeds))
     found = tf.function(slopes, jit_compile=True)(tf.constant(embeds))
     assert np.isnan(found).all()
+
+
+def test_keras_does_not_fit_it(made):
+    model = load_model(made, framework="tf", dtype="int8")
+    model.compile(optimizer="sgd")
+    ids, _ = ragged()
+    with pytest.raises(InputError, match="int8 only predicts"):
+        model.fit({"input_ids": ids, "labels": ids}, verbose=0)
+
+
+def test_jax_rounds_what_float32_holds(made):
+    """Also of a checkpoint in half precision, for calls and predictors alike."""
+    import jax.numpy as jnp
+
+    plain = load_model(made, framework="flax")
+    plain.params = plain.to_bf16(plain.params)
+    plain.save_pretrained(made.with_name("half"))
+    model = load_model(made.with_name("half"), framework="flax", dtype="int8")
+    layer = part_of(model.module.albert, f"{BLOCK}.ffn")
+    kernel = plain.params["albert"]["encoder"]["albert_layer_groups"]["0"]
+    kernel = kernel["albert_layers"]["0"]["ffn"]["kernel"]
+    assert kernel.dtype == jnp.bfloat16
+    wanted, _ = int8.quantised(np.asarray(kernel.T, np.float32))
+    assert (np.asarray(layer.values[...]) == wanted).all()
 
 
 def test_pytorch_predicts_without_gradients(made):
@@ -327,8 +354,23 @@ def test_the_names_of_number_types(framework, made):
 
 
 def test_it_is_for_a_processor(made):
-    with pytest.raises(InputError, match=r"the model is on meta\. Give device='cpu'"):
+    with pytest.raises(InputError, match=r"the model is on meta\. Put it on the CPU"):
         load_model(made, framework="torch", dtype="int8", device_map="meta")
-    for place in ("GPU:0", "tpu"):  # as TensorFlow and JAX name them
-        with pytest.raises(InputError, match=f"is on {place}. Give device='cpu'"):
-            int8.check_place(place)
+
+
+@pytest.mark.parametrize(
+    ("framework", "place"), [("tf", "device:CPU:0"), ("flax", "cpu")]
+)
+@pytest.mark.parametrize("holds", [True, False])
+def test_the_place_of_the_weights_is_looked_at(
+    framework, place, holds, made, monkeypatch
+):
+    options = {"_do_init": False} if framework == "flax" and not holds else {}
+    seen = []
+    module = import_module(f"albert_{framework}.int8")
+    monkeypatch.setattr(module, "check_place", seen.append)
+    load_model(made, framework=framework, dtype="int8", **options)
+    assert set(seen) == {place}
+    for other in ("device:GPU:0", "tpu"):
+        with pytest.raises(InputError, match=f"is on {other}.*or give another dtype"):
+            int8.check_place(other)

@@ -17,10 +17,11 @@ from albert_core.optimization import OPTIMIZERS
 from albert_core.packing import pack
 from albert_core.training import parts
 from albert_torch.layers import AlbertLayer
+from albert_zoo import predictors
 from albert_zoo.parity.budgets import STRUCTURE
 from tests.backends.adapters import class_of
 from tests.backends.test_fast_paths import ODD, cases, ragged
-from tests.conftest import tiny, write
+from tests.conftest import FRAMEWORKS, tiny, write
 from tests.training.frameworks import ready
 from tests.training.trainer import CASES, LENGTH, SAME_NUMBERS, batch_of, config_of
 
@@ -176,3 +177,45 @@ def widened(batch):
         fill = IGNORED if name == "labels" else 0
         found[name] = np.pad(array, widths, constant_values=fill) if more else array
     return found
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_calls_of_others_get_the_mask_as_it_was(framework, tmp_path):
+    """A subclass may do anything with a mask, and with what stands at padding."""
+    head = "ForTokenClassification"
+    kind, name = class_of(framework, head), "__call__"
+    own = kind.module_class if framework == "flax" else kind
+    if framework != "flax":
+        name = "forward" if framework == "torch" else "call"
+    seen = []
+
+    def call(self, input_ids, attention_mask=None, **given):
+        seen.append(type(attention_mask).__name__)
+        return getattr(own, name)(self, input_ids, attention_mask, **given)
+
+    def keras_call(
+        self,
+        input_ids,
+        attention_mask=None,
+        labels=None,
+        return_dict=None,
+        training=False,
+    ):
+        given = {"labels": labels, "return_dict": return_dict, "training": training}
+        return call(self, input_ids, attention_mask, **given)
+
+    changed = type("Mine", (own,), {name: keras_call if framework == "tf" else call})
+    mine = changed
+    if framework == "flax":
+        mine = type("Whole", (kind,), {"module_class": changed})
+    path = write(tmp_path / "made", tiny(**NO_DROPOUT), head)
+    ids, mask = ragged()
+    labels = np.where(mask, 1, IGNORED)
+    batch = {"input_ids": ids, "attention_mask": mask, "labels": labels}
+    model = mine.from_pretrained(path)
+    training = import_module(f"albert_{framework}.training")
+    training.Training(model, OPTIMIZERS["adamw"]).step(parts(batch), 1e-3, 0)
+    predictor = getattr(predictors, f"{framework}_predictor")(model)
+    predictor.run({"input_ids": ids, "attention_mask": mask}, ["logits"])
+    assert seen
+    assert "Packed" not in seen

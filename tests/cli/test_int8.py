@@ -16,7 +16,7 @@ def test_commands_know_it(made, call):
     code, out, err = call("parity", made, "--dtype", "int8", "--json", "-")
     assert code == 0, err
     runs = json.loads(out)["runs"]
-    assert {run["framework"] for run in runs} == set(FRAMEWORKS)
+    assert [run["framework"] for run in runs] == list(FRAMEWORKS)
     for run in runs:
         worst = max(check["share_of_budget"] for check in run["checks"])
         assert (run["dtype"], 0.001 < worst < 1) == ("int8", True)

@@ -50,7 +50,7 @@ def test_the_model_in_the_box_is_proved_in_every_framework():
 
 
 # tests/parity/test_golden.py has them all, without the command.
-SOME = {"groups-ForTokenClassification", "plain-Model", "relative_key-ForPreTraining"}
+SOME = {"relative_key-ForPreTraining"}
 CASES = [
     case if case in SOME else pytest.param(case, marks=pytest.mark.nightly)
     for case in sorted(p.name for p in GOLDEN.glob("*-*"))

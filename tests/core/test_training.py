@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from albert_core import InputError, losses
-from albert_core.training import Part, added, is_pretraining, parts, rows_each, spread
+from albert_core.training import (
+    Part,
+    added,
+    is_pretraining,
+    may_leave_padding_out,
+    parts,
+    rows_each,
+    spread,
+)
 
 IGNORED = losses.IGNORED
 
@@ -160,3 +168,30 @@ def test_figures_are_added_up():
     assert found == {"loss": 3.5, "x": 1.5}
     assert all(type(value) is float for value in found.values())
     assert Part({}, {}).weights == {}
+
+
+def own_call():
+    """Of a model of ours, as far as its module tells."""
+
+
+own_call.__module__ = "albert_torch.heads"
+
+
+@pytest.mark.parametrize(
+    ("changes", "head", "left_out"),
+    [
+        ({}, "ForTokenClassification", True),
+        ({"labels": np.full((2, 3), 1)}, "ForTokenClassification", False),
+        ({"labels": np.array([[1, 2, 3], [1, IGNORED, 0]])}, "ForMaskedLM", False),
+        ({"labels": np.array([1, 1])}, "ForSequenceClassification", True),
+        ({"attention_mask": np.ones((2, 3))}, "ForTokenClassification", False),
+        ({"p_mask": np.array([[0, 0, 0], [0, 1, 1]])}, "ForBeam", True),
+        ({"p_mask": np.array([[0, 0, 0], [0, 1, 0]])}, "ForBeam", False),
+        ({}, "ForQuestionAnswering", False),
+    ],
+)
+def test_padding_that_counts_stays(changes, head, left_out):
+    mask = np.array([[1, 1, 1], [1, 0, 0]])
+    labels = np.where(mask, 1, IGNORED)
+    batch = {"attention_mask": mask, "labels": labels, **changes}
+    assert may_leave_padding_out(batch, head, own_call) is left_out

@@ -15,7 +15,9 @@ def missed(findings):
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_a_few_mistakes_are_found_where_they_are(framework):
+def test_a_few_mistakes_are_found_where_they_are(framework, monkeypatch):
+    if framework != "torch":  # each compiles anew
+        monkeypatch.setattr(selftest, "FEW", selftest.FEW[::3])
     findings = selftest.run([framework], few=True)
     assert len(findings) == len(selftest.FEW)
     assert not missed(findings)
