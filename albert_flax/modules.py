@@ -60,18 +60,18 @@ class LayerNorm(nnx.LayerNorm):
 
 
 # The keys that dropout draws from while a call trains; none while it does not.
-_keys: ContextVar[Iterator[Array] | None] = ContextVar("keys", default=None)
+dropping: ContextVar[Iterator[Array] | None] = ContextVar("dropping", default=None)
 
 
 @contextmanager
 def dropout_keys(key: Array | None) -> Iterator[None]:
     """Turn dropout on, drawing from a key, or off for None."""
     keys = None if key is None else (jax.random.fold_in(key, i) for i in count())
-    token = _keys.set(keys)
+    token = dropping.set(keys)
     try:
         yield
     finally:
-        _keys.reset(token)
+        dropping.reset(token)
 
 
 class Dropout(nnx.Module):
@@ -82,7 +82,7 @@ class Dropout(nnx.Module):
 
     def __call__(self, x: Array) -> Array:
         """Drop in training, keep all otherwise."""
-        keys = _keys.get()
+        keys = dropping.get()
         if keys is None or self.rate == 0:
             return x
         kept = jax.random.bernoulli(next(keys), 1 - self.rate, x.shape)

@@ -15,7 +15,7 @@ from albert_core import fast, inputs, packing
 from albert_core.config import AlbertConfig
 from albert_core.packing import Packed
 from albert_flax.activations import widen
-from albert_flax.modules import Dropout, _keys, dropout_keys
+from albert_flax.modules import Dropout, dropout_keys, dropping
 
 __all__ = ["einsum", "exp", "reshape", "tanh"]
 
@@ -221,7 +221,7 @@ def repeat(
         rows = _pack(hidden, bias)
         last, every, _ = repeat(group, times, rows, _within(bias, rows), *flags)
         return _unpack(last, bias), tuple(_unpack(x, bias) for x in every), ()
-    keys = _keys.get()
+    keys = dropping.get()
     key = None if keys is None else jax.random.split(next(keys), times)
 
     def call(hidden: Array, step: tuple[Array | None, Array | None]) -> Any:
