@@ -103,7 +103,10 @@ def to_dtype(dtype: Any, stored: str) -> Any:
     except TypeError as problem:
         raise ConfigError(f"dtype cannot be {dtype!r}: {problem}") from problem
     if not jnp.issubdtype(wanted, jnp.floating):
-        raise ConfigError(f"dtype must be a floating point type, not {wanted}.")
+        raise ConfigError(
+            f"dtype must be a floating point type, or int8 of from_pretrained, not "
+            f"{wanted}."
+        )
     if (narrow := jax.dtypes.canonicalize_dtype(wanted)) != wanted:
         raise ConfigError(
             f"JAX computes in {narrow} where {wanted} is asked for. Use it inside "

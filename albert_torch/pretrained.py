@@ -84,9 +84,11 @@ def type_named(dtype: Any, stored: str) -> str:
     Raises:
         ConfigError: Models do not have such numbers.
     """
+    if int8.is_meant(dtype):
+        return int8.NAME
     name = stored if dtype == "auto" else "float32" if dtype is None else str(dtype)
     name = name.removeprefix("torch.")
-    if name not in (*DTYPES, int8.NAME):
+    if name not in DTYPES:
         names = ", ".join((*DTYPES, int8.NAME))
         raise ConfigError(f"dtype must be one of {names}, not {dtype!r}.")
     return name

@@ -55,12 +55,19 @@ def _batch_tokens(config: AlbertConfig, on_cpu: bool) -> int:
     return max(256, NEAR // config.intermediate_size) if on_cpu else BATCH_TOKENS
 
 
-def _outputs(model: Any, modules: Any, take: Any, inputs: Mapping[str, Any]) -> Any:
-    """Run a model of any framework; decode at some positions only, if there are any."""
+def _outputs(
+    model: Any, modules: Any, take: Any, inputs: Mapping[str, Any], ours: bool
+) -> Any:
+    """Run a model of any framework; decode at some positions only, if there are any.
+
+    A call that is not ours may do anything, and is not gone round.
+    """
     inputs = dict(inputs)
     positions = inputs.pop("positions", None)
     if positions is None:
         return model(**inputs, return_dict=True)
+    if not ours:
+        return {"logits": take(model(**inputs, return_dict=True).logits, positions)}
     hidden = model.albert(**inputs, return_dict=True).last_hidden_state
     table = modules.table_of(model.get_output_embeddings())
     return {"logits": model.predictions(take(hidden, positions), table)}
@@ -74,20 +81,19 @@ def _shaped(model: Any, inputs: Mapping[str, NDArray[Any]]) -> Arrays:
 
 
 def _for_program(
-    model: Any, call: Any, given: Mapping[str, NDArray[Any]], padding: bool
+    model: Any, given: Mapping[str, NDArray[Any]], leave_out: bool
 ) -> dict[str, Any]:
     """Inputs of a compiled program, which looks at no numbers by itself.
 
     Args:
         model: The model.
-        call: What computes it.
         given: The inputs.
-        padding: See `Predictor.run`.
+        leave_out: Whether padding may be left out.
     """
     check_arrays(model.config, given)
     inputs: dict[str, Any] = _shaped(model, given)
     mask = inputs.get("attention_mask")
-    if mask is not None and not padding and is_ours(call):
+    if mask is not None and leave_out:
         inputs["attention_mask"] = pack_if_worth(mask)
     return inputs
 
@@ -100,6 +106,7 @@ def torch_predictor(model: Any) -> Predictor:
 
     model.eval()
     fused.freeze(model)
+    ours = is_ours(model.forward)
 
     def take(hidden: Any, positions: Any) -> Any:
         return hidden.take_along_dim(positions[..., None], 1)
@@ -114,10 +121,10 @@ def torch_predictor(model: Any) -> Predictor:
             for name, array in _shaped(model, inputs).items()
         }
         mask = tensors.get("attention_mask")
-        if mask is not None and not padding and is_ours(model.forward):
+        if mask is not None and ours and not padding:
             tensors["attention_mask"] = packing.without_padding(mask)
         with torch.inference_mode():
-            found = _outputs(model, modules, take, tensors)
+            found = _outputs(model, modules, take, tensors, ours)
             return {name: found[name].float().cpu().numpy() for name in wanted}
 
     tokens = _batch_tokens(model.config, model.device.type == "cpu")
@@ -141,6 +148,7 @@ def tf_predictor(model: Any) -> Predictor:
     device = model.weights[0].value.device
     on_cpu = "CPU" in device
     compiles = is_int8(model) or not (on_cpu and processor.is_intel())
+    ours = is_ours(model.call)
     refused: list[str] = []  # what XLA said, if it cannot compile the model
 
     def take(hidden: Any, positions: Any) -> Any:
@@ -161,7 +169,7 @@ def tf_predictor(model: Any) -> Predictor:
 
         def forward(inputs: Any) -> Any:
             with ops.compact() if compiled else nullcontext():
-                found = _outputs(model, modules, take, inputs)
+                found = _outputs(model, modules, take, inputs, ours)
             return {name: tf.cast(found[name], tf.float32) for name in wanted}
 
         return tf.function(forward, input_signature=[specs], jit_compile=compiled)
@@ -172,7 +180,7 @@ def tf_predictor(model: Any) -> Predictor:
         padding: bool = False,
     ) -> Arrays:
         with tf.device(device):
-            rows = _for_program(model, model.call, inputs, padding)
+            rows = _for_program(model, inputs, ours and not padding)
             given = {k: tf.nest.map_structure(tf.constant, x) for k, x in rows.items()}
             packs = isinstance(given.get("attention_mask"), Packed)
             key = (tuple(given), packs, tuple(wanted))
@@ -209,12 +217,13 @@ def flax_predictor(model: Any) -> Predictor:
 
     graph, state = nnx.split(model.module)
     state = jax.tree.map(wide, state)
+    ours = is_ours(model.module_class.__call__)
 
     def take(hidden: Any, positions: Any) -> Any:
         return jnp.take_along_axis(hidden, positions[..., None], 1)
 
     def forward(state: Any, inputs: Any, wanted: tuple[str, ...]) -> Any:
-        found = _outputs(nnx.merge(graph, state), modules, take, inputs)
+        found = _outputs(nnx.merge(graph, state), modules, take, inputs, ours)
         return {name: found[name].astype(jnp.float32) for name in wanted}
 
     compiled = jax.jit(forward, static_argnames="wanted")
@@ -225,8 +234,7 @@ def flax_predictor(model: Any) -> Predictor:
         padding: bool = False,
     ) -> Arrays:
         with jax.default_matmul_precision("highest"):
-            call = model.module_class.__call__
-            rows = _for_program(model, call, inputs, padding)
+            rows = _for_program(model, inputs, ours and not padding)
             found = compiled(state, rows, tuple(wanted))
         return {name: np.asarray(value) for name, value in found.items()}
 

@@ -18,7 +18,7 @@ from albert_core.packing import pack
 from albert_core.training import parts
 from albert_torch.layers import AlbertLayer
 from albert_zoo import predictors
-from albert_zoo.parity.budgets import STRUCTURE
+from albert_zoo.parity.budgets import GOLDEN, STRUCTURE
 from tests.backends.adapters import class_of
 from tests.backends.test_fast_paths import ODD, cases, ragged
 from tests.conftest import FRAMEWORKS, tiny, write
@@ -179,15 +179,12 @@ def widened(batch):
     return found
 
 
-@pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_calls_of_others_get_the_mask_as_it_was(framework, tmp_path):
-    """A subclass may do anything with a mask, and with what stands at padding."""
-    head = "ForTokenClassification"
+def with_own_call(framework, head, seen):
+    """A class whose call is its own, and tells what kind of mask it was given."""
     kind, name = class_of(framework, head), "__call__"
     own = kind.module_class if framework == "flax" else kind
     if framework != "flax":
         name = "forward" if framework == "torch" else "call"
-    seen = []
 
     def call(self, input_ids, attention_mask=None, **given):
         seen.append(type(attention_mask).__name__)
@@ -205,17 +202,40 @@ def test_calls_of_others_get_the_mask_as_it_was(framework, tmp_path):
         return call(self, input_ids, attention_mask, **given)
 
     changed = type("Mine", (own,), {name: keras_call if framework == "tf" else call})
-    mine = changed
-    if framework == "flax":
-        mine = type("Whole", (kind,), {"module_class": changed})
+    if framework != "flax":
+        return changed
+    return type("Whole", (kind,), {"module_class": changed})
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_training_gives_calls_of_others_the_mask_as_it_was(framework, tmp_path):
+    """A subclass may do anything with a mask, and with what stands at padding."""
+    head, seen = "ForTokenClassification", []
     path = write(tmp_path / "made", tiny(**NO_DROPOUT), head)
     ids, mask = ragged()
     labels = np.where(mask, 1, IGNORED)
     batch = {"input_ids": ids, "attention_mask": mask, "labels": labels}
-    model = mine.from_pretrained(path)
+    model = with_own_call(framework, head, seen).from_pretrained(path)
     training = import_module(f"albert_{framework}.training")
     training.Training(model, OPTIMIZERS["adamw"]).step(parts(batch), 1e-3, 0)
-    predictor = getattr(predictors, f"{framework}_predictor")(model)
-    predictor.run({"input_ids": ids, "attention_mask": mask}, ["logits"])
     assert seen
     assert "Packed" not in seen
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_predictors_do_not_go_round_calls_of_others(framework, tmp_path):
+    head, seen = "ForMaskedLM", []
+    path = write(tmp_path / "made", tiny(), head)
+    ids, mask = ragged()
+    places = np.zeros((len(ids), 1), np.int32)
+    given = {"input_ids": ids, "attention_mask": mask, "positions": places}
+    predictor = getattr(predictors, f"{framework}_predictor")
+    plain = class_of(framework, head).from_pretrained(path)
+    model = with_own_call(framework, head, seen).from_pretrained(path)
+    found, wanted = (
+        predictor(x).run(given, ["logits"])["logits"] for x in (model, plain)
+    )
+    assert seen
+    assert "Packed" not in seen
+    assert found.shape == wanted.shape
+    assert np.abs(found - wanted)[mask[:, 0] != 0].max() < GOLDEN
