@@ -28,7 +28,7 @@ from benchmarks.suite.peers import PEERS
 
 PARTS = (
     *("peak", "profile", "forward", "sizes", "step", "finetuning", "ragged"),
-    *("pipeline", "tokenization", "conversion", "start"),
+    *("pipeline", "stream", "tokenization", "conversion", "start"),
 )
 SIZE = "base"
 
@@ -84,7 +84,12 @@ def sample(folder: Path, size: str, head: str) -> Path:
 @click.option("--part", "chosen", type=click.Choice(PARTS), multiple=True)
 @click.option("--threads", default=os.cpu_count(), show_default=True)
 @click.option("--rounds", default=5, show_default=True)
-@click.option("--texts", default=256, show_default=True, help="Of the pipelines.")
+@click.option(
+    "--texts",
+    default=256,
+    show_default=True,
+    help="Of the pipelines, not of the stream.",
+)
 def run(
     results: Path,
     folder: Path | None,
@@ -135,6 +140,9 @@ def run(
                     min(rounds, 2),
                     texts,
                 )
+            ],
+            "stream": lambda: [
+                *others.streams(environments, at("ForSequenceClassification"), threads)
             ],
             "tokenization": lambda: [
                 *others.tokenizers(environments, at("Model"), threads, rounds)

@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmarks.suite.forward import FULL, SEED, SHAPES, VOCABULARY, inputs
 from benchmarks.suite.processes import in_turns, workers
+from benchmarks.suite.sides import OURS
 from benchmarks.suite.steps import FINETUNING, PRETRAINING
 from benchmarks.suite.work import PIPELINES, TOKENIZERS, WORK
 
@@ -32,7 +33,8 @@ from pathlib import Path
 from benchmarks.conversion import roads
 print(json.dumps([*roads(Path(sys.argv[1]), sys.argv[2], 2)]))
 """
-TEXTS = 10_000  # of the tokenizers
+TEXTS = 10_000  # of the tokenizers, and of a stream through pipelines
+SAMPLE = 128  # of them, to compile for, and to choose a batch size by
 SAY = "He opened the [MASK] and went out."
 STARTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "`import albert_zoo`": ("zoo", ("-c", "import albert_zoo")),
@@ -123,17 +125,40 @@ def pipelines(
     pythons: Mapping[str, str], folder: Path, threads: int, rounds: int, count: int
 ) -> Iterator[dict[str, Any]]:
     """Texts in, labels out; each side by itself in memory, as they are many."""
+    given = texts(count)
+    with workers("pipeline", PIPELINES, pythons, folder, "float32", threads) as sides:
+        rows, outputs = in_turns(sides, {"texts": np.array(given)}, folder, rounds)
+    yield from _labelled(rows, outputs, given, folder)
+
+
+def streams(
+    pythons: Mapping[str, str], folder: Path, threads: int
+) -> Iterator[dict[str, Any]]:
+    """Far more texts, once: ours, and the peer at the batch size that suits it best."""
+    given = texts(TEXTS)
+    few, many = ({"texts": np.array(part)} for part in (given[:SAMPLE], given))
+    with workers("pipeline", PIPELINES, pythons, folder, "float32", threads) as sides:
+        tried, _ = in_turns(sides, few, folder, 1)
+        theirs = [name for name in tried if OURS not in name]
+        best = sorted(theirs, key=lambda name: tried[name]["median"])[:1]
+        chosen = {x: sides[x] for x in sides if OURS in x or x in best}
+        rows, outputs = in_turns(chosen, many, folder, 0)
+    yield from _labelled(rows, outputs, given, folder)
+
+
+def _labelled(
+    rows: dict[str, dict[str, Any]],
+    outputs: dict[str, Any],
+    given: list[str],
+    folder: Path,
+) -> Iterator[dict[str, Any]]:
     from albert_core.tokenization import load_tokenizer
 
-    given = {"texts": np.array(texts(count))}
-    ids = load_tokenizer(folder)(given["texts"].tolist())["input_ids"]
-    tokens = sum(map(len, ids))
-    with workers("pipeline", PIPELINES, pythons, folder, "float32", threads) as sides:
-        rows, outputs = in_turns(sides, given, folder, rounds)
+    tokens = sum(map(len, load_tokenizer(folder)(given)["input_ids"]))
     first = next(iter(outputs.values()))
     for name, row in rows.items():
         apart = float(np.abs(outputs[name] - first).max())
-        yield row | {"texts": count, "tokens": tokens, "apart": apart}
+        yield row | {"texts": len(given), "tokens": tokens, "apart": apart}
 
 
 def conversions(pythons: Mapping[str, str], folder: Path) -> list[dict[str, Any]]:

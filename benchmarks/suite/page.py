@@ -10,8 +10,8 @@ from benchmarks.suite.forward import FULL, LARGER, SHAPES, TIMES
 from benchmarks.suite.limits import operations, size_of
 from benchmarks.suite.page_others import table
 from benchmarks.suite.picture import draw
+from benchmarks.suite.sides import OURS
 
-OURS = "albert-zoo"
 EXPORTED = "ONNX Runtime"  # which loads no checkpoint
 PICTURE = "performance.svg"
 HEADINGS = {
@@ -65,11 +65,13 @@ def compared(results: dict[str, Any]) -> Iterator[tuple[str, str, Row, list[Row]
     ):
         rows = [x for x in results.get(part, []) if x["side"].startswith(group)]
         yield from _split(heading, name, rows)
-    rows = results.get("pipeline", [])
-    theirs = [row for row in rows if OURS not in row["side"]]
-    for row in rows:
-        if OURS in row["side"] and theirs:
-            yield "Pipeline", row["side"].split(":")[0], row, theirs
+    for part in page_others.PIPELINE_PARTS:
+        rows = results.get(part, [])
+        theirs = [row for row in rows if OURS not in row["side"]]
+        for row in rows:
+            if OURS in row["side"] and theirs:
+                heading = page_others.pipeline_heading(row)
+                yield heading, row["side"].split(":")[0], row, theirs
 
 
 def _split(
@@ -149,8 +151,6 @@ def _elsewhere(results: dict[str, Any]) -> str:
     if "peak" in results:
         peak = results["peak"] / 1e9
         text += f" oneDNN's product of above reaches {peak:.0f} GFLOP/s there."
-    if rows := results.get("pipeline"):
-        text += f" Pipelines have {rows[0]['texts']} texts."
     text += " All else is as above:\n\n"
     return text + table(["", "batch", *BESIDE], lines)
 

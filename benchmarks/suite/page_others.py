@@ -5,7 +5,7 @@ from typing import Any
 
 from benchmarks.suite.forward import FULL, RAGGED
 from benchmarks.suite.limits import operations, size_of
-from benchmarks.suite.others import PREDICTIONS
+from benchmarks.suite.others import PREDICTIONS, SAMPLE
 
 # Part of the results -> its title, and what a step is of.
 STEP_PARTS = {
@@ -19,6 +19,14 @@ STEP_PARTS = {
         "Classification of texts of different lengths",
     ),
 }
+PIPELINE_PARTS = {
+    "pipeline": "",
+    "stream": (
+        "Once, after {sample} of them have been run; of the peer's sizes of a batch "
+        "the one that was the best for those:\n\n"
+    ),
+}
+PIPELINE_HEAD = ("side", "time", "texts a second")
 STEP_HEAD = ("side", "step", "memory", "loss of the first")
 ROAD_HEAD = ("from", "to", "albert-zoo", "transformers 4", "ratio", "same bits")
 
@@ -80,26 +88,34 @@ def _steps(rows: list[dict[str, Any]]) -> list[list[str]]:
     ]
 
 
+def pipeline_heading(row: dict[str, Any]) -> str:
+    """What a row of a pipeline is listed under."""
+    return f"Pipeline, {row['texts']:,} texts"
+
+
 def _pipelines(results: dict[str, Any]) -> Iterator[str]:
-    if not (rows := results.get("pipeline")):
-        return
-    count, tokens = rows[0]["texts"], rows[0]["tokens"]
-    lines = [
-        [row["side"], f"{row['median']:.2f} s", f"{count / row['median']:.1f}"]
-        for row in rows
-    ]
-    yield (
-        f"## Pipelines\n\n`text-classification` of {count} texts of different "
-        "lengths, from strings to labels.\n\n"
-        + table(["side", "time", "texts a second"], lines)
-    )
-    if "peak" in results:
-        least = operations(size_of(results), count, tokens / count) / results["peak"]
+    parts = {part: rows for part in PIPELINE_PARTS if (rows := results.get(part))}
+    if parts:
         yield (
-            f"They have {tokens:,} tokens, whose products alone would take "
-            f"{least:.2f} s at the rate of oneDNN's product above, without "
-            "padding, strings and all else."
+            "## Pipelines\n\n`text-classification` of texts of different lengths, from "
+            "strings to labels."
         )
+    for part, rows in parts.items():
+        count, tokens = rows[0]["texts"], rows[0]["tokens"]
+        lines = [
+            [row["side"], f"{row['median']:.2f} s", f"{count / row['median']:.1f}"]
+            for row in rows
+        ]
+        text = PIPELINE_PARTS[part].format(sample=SAMPLE)
+        yield f"### {count:,} texts\n\n{text}" + table(PIPELINE_HEAD, lines)
+        if "peak" in results:
+            work = operations(size_of(results), count, tokens / count)
+            least = work / results["peak"]
+            yield (
+                f"They have {tokens:,} tokens, whose products alone would take "
+                f"{least:.2f} s at the rate of oneDNN's product above, without "
+                "padding, strings and all else."
+            )
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -109,6 +109,8 @@ def in_turns(
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """Run the same on all sides: a first call each, then in turns of some calls.
 
+    Without rounds the first call counts.
+
     Returns:
         What was measured by side, and the outputs of the first call.
     """
@@ -126,7 +128,7 @@ def in_turns(
             time.sleep(PAUSE)
             rows[name]["seconds"].append(side.run(times=times))
     for name, row in rows.items():
-        row["median"] = statistics.median(row["seconds"])
+        row["median"] = statistics.median(row["seconds"] or [row["first"]])
         side = sides[name]
         row |= {"peak": side.peak, "loading": side.loading, "loaded": side.loaded}
     return rows, outputs

@@ -10,6 +10,8 @@ nothing first.
 import json
 from pathlib import Path
 
+OURS = "albert-zoo"  # in the names of our sides
+
 
 def _zoo(framework):
     def load(folder, dtype):

@@ -2,13 +2,16 @@
 
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from albert_core import AlbertConfig, schema
-from benchmarks.suite import forward, limits, page
+from albert_core.hub import ASSETS, BUNDLED
+from benchmarks.suite import forward, limits, others, page
+from benchmarks.suite.processes import in_turns, workers
 from benchmarks.suite.sides import SIDES
 from tests.conftest import tiny, write
 
@@ -80,6 +83,36 @@ def test_larger_sizes_run_in_bfloat16_too(tmp_path, monkeypatch):
     found = forward.larger_rows({"zoo": sys.executable}, made.with_name, 1)
     named = [(row["size"], row["dtype"], len(row["seconds"])) for row in found]
     assert named == [("wide", "float32", 1), ("wide", "bfloat16", 1)]
+
+
+def test_a_stream_goes_to_ours_and_to_the_best_of_the_peers(monkeypatch):
+    took = {"torch: albert-zoo": 9, "tf: albert-zoo": 8, "peer, 1": 3, "peer, 8": 2}
+    calls: list[tuple[list[str], int, int]] = []
+
+    def in_turns(sides, given, folder, rounds):
+        calls.append((list(sides), len(given["texts"]), rounds))
+        rows = {name: {"side": name, "median": took[name]} for name in sides}
+        return rows, {name: np.zeros(len(given["texts"])) for name in sides}
+
+    monkeypatch.setattr(others, "workers", lambda *_: nullcontext(took))
+    monkeypatch.setattr(others, "in_turns", in_turns)
+    monkeypatch.setattr(others, "TEXTS", 40)
+    monkeypatch.setattr(others, "SAMPLE", 10)
+    rows = list(others.streams({}, ASSETS / BUNDLED, 1))
+    chosen = ["torch: albert-zoo", "tf: albert-zoo", "peer, 8"]
+    assert calls == [(list(took), 10, 1), (chosen, 40, 0)]
+    assert [row["side"] for row in rows] == chosen
+    assert {row["texts"] for row in rows} == {40}
+
+
+def test_without_rounds_the_first_call_counts(monkeypatch, tmp_path):
+    monkeypatch.setattr(forward, "SHAPES", {"small": (1, 8, False)})
+    folder, side = write(tmp_path / "made", tiny()), "torch: albert-zoo"
+    made = (folder, "float32", 1)
+    with workers("forward", [side], {"zoo": sys.executable}, *made) as sides:
+        rows, _ = in_turns(sides, forward.inputs("small", 31), tmp_path, 0)
+    assert rows[side]["seconds"] == []
+    assert rows[side]["median"] == rows[side]["first"] > 0
 
 
 def test_every_group_has_sides_that_are_there():
