@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -10,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
+
+from albert_flax.activations import widen
 
 Module = nnx.Module
 
@@ -22,12 +25,49 @@ def Modules(modules: list[nnx.Module]) -> nnx.Dict:
     return nnx.Dict({str(index): module for index, module in enumerate(modules)})
 
 
+def product(equation: str, x: Array, y: Array) -> Array:
+    """A product as `jnp.einsum` has it, in the type of its factors.
+
+    XLA has nothing fast on a CPU for one of half precision that it is to round as well;
+    so the sums stay float32, and are rounded behind it.
+    """
+    if widen(x).dtype == x.dtype:
+        return jnp.einsum(equation, x, y)
+    return _rounded(equation, x, y)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _rounded(equation: str, x: Array, y: Array) -> Array:
+    wide = widen(x).dtype
+    return jnp.einsum(equation, x, y, preferred_element_type=wide).astype(x.dtype)
+
+
+@_rounded.defjvp
+def _changes(equation: str, factors: Any, changes: Any) -> tuple[Array, Array]:
+    # By itself JAX would take float32 for the gradients, which is slow on a GPU.
+    (x, y), (of_x, of_y) = factors, changes
+    change = jnp.einsum(equation, of_x, y) + jnp.einsum(equation, x, of_y)
+    return _rounded(equation, x, y), change
+
+
+def _dense(x: Array, kernel: Array, *which: Any, **options: Any) -> Array:
+    if widen(x).dtype == x.dtype:
+        return jax.lax.dot_general(x, kernel, *which, **options)
+    rows = product("ri,io->ro", x.reshape(-1, x.shape[-1]), kernel)
+    return rows.reshape(*x.shape[:-1], -1)
+
+
 class Linear(nnx.Linear):
     """A dense layer whose values come from `post_init` or from outside."""
 
     def __init__(self, inputs: int, outputs: int, bias: bool = True) -> None:
         super().__init__(
-            inputs, outputs, use_bias=bias, kernel_init=_zeros, rngs=nnx.Rngs(0)
+            inputs,
+            outputs,
+            use_bias=bias,
+            kernel_init=_zeros,
+            dot_general=_dense,
+            rngs=nnx.Rngs(0),
         )
 
 

@@ -9,15 +9,20 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.core import Tracer
-from jax.numpy import einsum, exp, reshape, tanh
+from jax.numpy import exp, reshape, tanh
 
 from albert_core import fast, inputs, packing
 from albert_core.config import AlbertConfig
 from albert_core.packing import Packed
 from albert_flax.activations import widen
-from albert_flax.modules import Dropout, dropout_keys, dropping
+from albert_flax.modules import Dropout, dropout_keys, dropping, product
 
-__all__ = ["einsum", "exp", "reshape", "tanh"]
+__all__ = ["exp", "reshape", "tanh"]
+
+
+def einsum(equation: str, x: Array, y: Array) -> Array:
+    """A product whose sums are float32 at least, and stay so."""
+    return jnp.einsum(equation, x, y, preferred_element_type=widen(x).dtype)
 
 
 def can_read(x: Any) -> bool:
@@ -171,9 +176,7 @@ def attend(
     # XLA is slower where it has to bring the heads forward by itself.
     query, key, value = (x.transpose(0, 2, 1, 3) for x in (query, key, value))
     # Half precision would round the scores, and float16 overflow.
-    wide = widen(query).dtype
-    scores = einsum("bhqd,bhkd->bhqk", query, key, preferred_element_type=wide)
-    scores = scores / sqrt(query.shape[-1])
+    scores = einsum("bhqd,bhkd->bhqk", query, key) / sqrt(query.shape[-1])
     if relative is not None:
         scores = scores + relative
     if bias is not None:
@@ -182,7 +185,7 @@ def attend(
     weights = dropout(jax.nn.softmax(scores, -1).astype(value.dtype))
     if head_mask is not None:
         weights = weights * head_mask[:, None, None]
-    context = einsum("bhqk,bhkd->bhqd", weights, value).transpose(0, 2, 1, 3)
+    context = product("bhqk,bhkd->bhqd", weights, value).transpose(0, 2, 1, 3)
     return context, weights if output_attentions else None
 
 

@@ -9,12 +9,13 @@ from jax.numpy import reshape
 from albert_core.losses import IGNORED, MASKED
 from albert_core.packing import Packed
 from albert_flax.activations import widen
+from albert_flax.modules import product
 from albert_flax.ops import length_of
 
 
 def decode(hidden: Array, table: Array, bias: nnx.Param) -> Array:
     """Score every entry of the vocabulary: [batch, seq, vocab]."""
-    return hidden @ table.T + bias[...]
+    return product("bsh,vh->bsv", hidden, table) + bias[...]
 
 
 def like(labels: Array, logits: Array) -> Array:
@@ -80,7 +81,7 @@ def is_at(positions: Array, length: int) -> Array:
 
 def mix(hidden: Array, weights: Array) -> Array:
     """Sums of tokens [batch, seq, width], by weights [batch, count, seq]."""
-    return jnp.matmul(weights.astype(hidden.dtype), hidden)
+    return product("bcs,bsh->bch", weights.astype(hidden.dtype), hidden)
 
 
 def beside(x: Array, y: Array) -> Array:

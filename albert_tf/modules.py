@@ -12,6 +12,21 @@ from albert_tf.shapes import Tensor
 
 Modules = list
 
+# Set while a program of XLA is made that predicts.
+compiling: ContextVar[bool] = ContextVar("compiling", default=False)
+
+
+def matmul(x: Any, y: Any, transpose_b: bool = False) -> Tensor:
+    """A product; of half precision XLA leaves the sums in float32.
+
+    It has nothing fast on a CPU for one that is to be rounded as well. TensorFlow
+    without XLA has nothing else.
+    """
+    x = tf.convert_to_tensor(x)
+    by_xla = compiling.get() and not tf.executing_eagerly()
+    sums = tf.float32 if by_xla and x.dtype.size < 4 else None
+    return tf.matmul(x, y, transpose_b=transpose_b, output_type=sums)
+
 
 class Named:
     """Layers that are named after their attributes, and built when they are made.
@@ -60,7 +75,8 @@ class Linear(keras.layers.Dense):
     def call(self, inputs: Any, training: Any = None) -> Tensor:
         """[..., in] to [..., out] as one product of rows; Keras takes 20 operations."""
         x = tf.convert_to_tensor(inputs)
-        rows: Any = tf.matmul(reshape(x, (-1, self.inputs)), self.kernel)
+        sums = matmul(reshape(x, (-1, self.inputs)), self.kernel)
+        rows: Any = tf.cast(sums, x.dtype)
         if self.bias is not None:
             rows = tf.nn.bias_add(rows, self.bias)
         if self.activation is not None:

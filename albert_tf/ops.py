@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from itertools import count
 from math import sqrt
 from typing import Any
@@ -15,17 +14,17 @@ from albert_core import fast, inputs, packing
 from albert_core.config import AlbertConfig
 from albert_core.packing import Packed
 from albert_tf.activations import widen
-from albert_tf.modules import Dropout, replaying
+from albert_tf.modules import Dropout, compiling, matmul, replaying
 from albert_tf.shapes import Tensor
 
 __all__ = ["reshape", "tanh"]
 
-einsum: Callable[..., Any] = tf.einsum
 exp: Callable[..., Any] = tf.exp
 
 
-# Set while a program is made that holds the shared layer once.
-_compact: ContextVar[bool] = ContextVar("compact", default=False)
+def einsum(equation: str, x: Tensor, y: Tensor) -> Tensor:
+    """A product whose sums are float32 at least, and stay so."""
+    return tf.einsum(equation, widen(x), widen(y))
 
 
 def check_inputs(
@@ -181,28 +180,27 @@ def attend(
     """
     # XLA is slower where it has to bring the heads forward by itself.
     query, key, value = (tf.transpose(x, (0, 2, 1, 3)) for x in (query, key, value))
-    scores = einsum("bhqd,bhkd->bhqk", query, key) / sqrt(query.shape[-1])
+    scores = widen(matmul(query, key, transpose_b=True)) / sqrt(query.shape[-1])
     if relative is not None:
         scores = scores + relative
-    scores = widen(scores)
     if bias is not None:
         # Not added: a row of padding has no scores, and so no gradient for them.
         scores = tf.where(tf.equal(bias, 0), scores, bias)
     weights = dropout(tf.cast(tf.nn.softmax(scores), value.dtype))
     if head_mask is not None:
         weights = weights * head_mask[:, None, None]
-    context = tf.transpose(einsum("bhqk,bhkd->bhqd", weights, value), (0, 2, 1, 3))
-    return context, weights if output_attentions else None
+    context = tf.cast(matmul(weights, value), value.dtype)
+    return tf.transpose(context, (0, 2, 1, 3)), weights if output_attentions else None
 
 
 @contextmanager
 def compact() -> Iterator[None]:
     """Make programs of XLA, of predictions, that hold the shared layer once."""
-    token = _compact.set(True)
+    token = compiling.set(True)
     try:
         yield
     finally:
-        _compact.reset(token)
+        compiling.reset(token)
 
 
 def repeat(
@@ -239,7 +237,7 @@ def repeat(
         last, every, _ = repeat(group, times, rows, _within(bias, rows), *flags)
         return _unpack(last, bias), tuple(_unpack(x, bias) for x in every), ()
     asked = output_attentions or output_hidden_states or head_mask is not None
-    if _compact.get() and not asked:
+    if compiling.get() and not asked:
         return _looped(group, times, hidden, bias), (), ()
     states: tuple[Tensor, ...] = ()
     attentions: tuple[Tensor, ...] = ()

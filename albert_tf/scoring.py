@@ -6,6 +6,7 @@ from tensorflow import reshape
 from albert_core.losses import IGNORED, MASKED
 from albert_core.packing import Packed
 from albert_tf.activations import constant, widen
+from albert_tf.modules import matmul
 from albert_tf.ops import length_of
 from albert_tf.shapes import Tensor
 
@@ -13,7 +14,7 @@ from albert_tf.shapes import Tensor
 def decode(hidden: Tensor, table: Tensor, bias: Tensor) -> Tensor:
     """Score every entry of the vocabulary: [batch, seq, vocab]."""
     table, bias = tf.cast(table, hidden.dtype), tf.cast(bias, hidden.dtype)
-    return tf.matmul(hidden, table, transpose_b=True) + bias
+    return tf.cast(matmul(hidden, table, transpose_b=True), hidden.dtype) + bias
 
 
 def like(labels: Tensor, logits: Tensor) -> Tensor:
@@ -78,7 +79,7 @@ def is_at(positions: Tensor, length: int) -> Tensor:
 
 def mix(hidden: Tensor, weights: Tensor) -> Tensor:
     """Sums of tokens [batch, seq, width], by weights [batch, count, seq]."""
-    return tf.matmul(tf.cast(weights, hidden.dtype), hidden)
+    return tf.cast(matmul(tf.cast(weights, hidden.dtype), hidden), hidden.dtype)
 
 
 def beside(x: Tensor, y: Tensor) -> Tensor:

@@ -134,8 +134,8 @@ def torch_predictor(model: Any) -> Predictor:
 def tf_predictor(model: Any) -> Predictor:
     """A predictor of a TensorFlow model: a program of XLA for each shape.
 
-    Without fast paths, and on a processor by Intel, where it takes less time but in
-    int8, it is one graph, for every shape.
+    Without fast paths it is one graph, for every shape; and in float32 on a processor
+    by Intel, where that takes less time.
     """
     import tensorflow as tf
 
@@ -147,7 +147,8 @@ def tf_predictor(model: Any) -> Predictor:
         tf.config.experimental.enable_tensor_float_32_execution(False)
     device = model.weights[0].value.device
     on_cpu = "CPU" in device
-    compiles = is_int8(model) or not (on_cpu and processor.is_intel())
+    narrow = is_int8(model) or tf.as_dtype(model.compute_dtype).size < 4
+    compiles = narrow or not (on_cpu and processor.is_intel())
     ours = is_ours(model.call)
     refused: list[str] = []  # what XLA said, if it cannot compile the model
 

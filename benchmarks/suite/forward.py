@@ -30,6 +30,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 TYPES: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("torch", "bfloat16"): ("torch: albert-zoo", "torch: transformers 5"),
     ("torch", "int8"): ("torch: albert-zoo", "ONNX Runtime"),
+    ("tf", "bfloat16"): GROUPS["tf"],
+    ("flax", "bfloat16"): GROUPS["flax"],
     ("tf", "int8"): ("tf: albert-zoo", "tf: keras-hub", "ONNX Runtime"),
     ("flax", "int8"): ("flax: albert-zoo", "flax: keras-hub", "ONNX Runtime"),
 }

@@ -19,8 +19,10 @@ HEADINGS = {
     ("torch", "bfloat16"): "PyTorch, bfloat16",
     ("torch", "int8"): "PyTorch, int8",
     ("tf", "float32"): "TensorFlow, float32",
+    ("tf", "bfloat16"): "TensorFlow, bfloat16",
     ("tf", "int8"): "TensorFlow, int8",
     ("flax", "float32"): "JAX, float32",
+    ("flax", "bfloat16"): "JAX, bfloat16",
     ("flax", "int8"): "JAX, int8",
 }
 FRAMEWORKS = {"torch": "PyTorch", "tf": "TensorFlow", "flax": "JAX"}

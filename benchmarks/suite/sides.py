@@ -79,9 +79,12 @@ def _onnxruntime(folder, dtype):
 
 def _transformers_tf(jit):
     def load(folder, dtype):
+        import numpy as np
         import tensorflow as tf
+        import tf_keras
         from transformers import TFAlbertModel
 
+        tf_keras.mixed_precision.set_global_policy(dtype)
         model = TFAlbertModel.from_pretrained(folder, from_pt=True)
 
         @tf.function(jit_compile=jit, reduce_retracing=not jit)
@@ -90,7 +93,8 @@ def _transformers_tf(jit):
             return model(given, training=False).last_hidden_state
 
         def run(inputs):
-            return forward(**{n: tf.constant(x) for n, x in inputs.items()}).numpy()
+            given = {name: tf.constant(x) for name, x in inputs.items()}
+            return np.asarray(forward(**given), "f4")
 
         return run
 
@@ -99,16 +103,19 @@ def _transformers_tf(jit):
 
 def _transformers_flax(folder, dtype):
     import jax
+    import jax.numpy as jnp
     import numpy as np
     from transformers import FlaxAlbertModel
 
-    model = FlaxAlbertModel.from_pretrained(folder, from_pt=True)
+    kind = jnp.dtype(dtype)
+    model = FlaxAlbertModel.from_pretrained(folder, from_pt=True, dtype=kind)
+    model.params = jax.tree.map(lambda x: x.astype(kind), model.params)
 
     @jax.jit
     def forward(params, inputs):
         return model(**inputs, params=params, train=False).last_hidden_state
 
-    return lambda inputs: np.asarray(forward(model.params, dict(inputs)))
+    return lambda inputs: np.asarray(forward(model.params, dict(inputs)), "f4")
 
 
 def _keras_hub(backend):
@@ -120,7 +127,9 @@ def _keras_hub(backend):
         import numpy as np
 
         config = json.loads((Path(folder) / "config.json").read_text())
+        whole = dtype == "int8"  # whose products are replaced later
         model = keras_hub.models.AlbertBackbone(
+            dtype="float32" if whole else dtype,
             vocabulary_size=config["vocab_size"],
             num_layers=config["num_hidden_layers"],
             num_heads=config["num_attention_heads"],
@@ -129,7 +138,7 @@ def _keras_hub(backend):
             intermediate_dim=config["intermediate_size"],
             max_sequence_length=config["max_position_embeddings"],
         )
-        if dtype == "int8":
+        if whole:
             model.quantize("int8")
         if backend == "jax":
             import jax
@@ -153,7 +162,7 @@ def _keras_hub(backend):
             }
             if backend != "jax":
                 given = {name: tf.constant(x) for name, x in given.items()}
-            return np.asarray(forward(state, given)["sequence_output"])
+            return np.asarray(forward(state, given)["sequence_output"], "f4")
 
         return run
 

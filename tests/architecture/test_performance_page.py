@@ -78,6 +78,8 @@ def test_larger_sizes_run_in_bfloat16_too(tmp_path, monkeypatch):
     monkeypatch.setattr(forward, "SHAPES", {"small": (1, 8, False)})
     monkeypatch.setattr(forward, "VOCABULARY", 31)
     monkeypatch.setattr(forward, "GROUPS", {"torch": ("torch: albert-zoo",)})
+    types = {kind: forward.TYPES[kind] for kind in forward.TYPES if "torch" in kind}
+    monkeypatch.setattr(forward, "TYPES", types)
     monkeypatch.setattr(forward, "LARGER", {"wide": 1})
     made = write(tmp_path / "wide", tiny())
     found = forward.larger_rows({"zoo": sys.executable}, made.with_name, 1)

@@ -116,7 +116,8 @@ def names(framework, file):
 
 # Same names, but the framework needs something more or less to say the same.
 OTHER_OPS = {"vector", "constant", "gelu", "reshape", "check_ids"}
-OTHER_OPS |= {"Modules", "dropout_keys", "can_read", "compact"}
+OTHER_OPS |= {"Modules", "dropout_keys", "can_read", "compact", "matmul", "product"}
+OTHER_OPS |= {"einsum"}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,93 @@
+"""Half precision where XLA multiplies: what it is to round, and what it finds."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from albert_core import processor
+from albert_core.reference import Reference
+from albert_flax.modules import product
+from albert_tf.ops import compact
+from albert_zoo import predictors
+from tests.backends.adapters import class_of
+from tests.backends.test_fast_paths import ODD, off, ragged
+from tests.conftest import tiny, weights, write
+
+HALVES = {"float16": 2**-11, "bfloat16": 2**-8}  # and what they round by at most
+TYPES = [*HALVES, "float32"]
+RELATIVE = {"num_hidden_layers": 2, **ODD["relative"]}
+# The type of what a product gives, in the text of a program.
+IN_JAX = re.compile(r"dot_general.*-> tensor<[^>]*x(\w+)>")
+IN_TENSORFLOW = re.compile(r" = (\w+)\[\S* dot\(")
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("head", ["ForPreTraining", "ForQuestionAnswering"])
+def test_jax_leaves_the_sums_of_all_products_in_float32(head, dtype, tmp_path):
+    path = write(tmp_path / "made", tiny(**RELATIVE), head)
+    model = class_of("flax", head).from_pretrained(path, dtype=dtype)
+    ids, mask = map(jnp.asarray, ragged())
+
+    def run(params):
+        return model(ids, mask, params=params).to_tuple()
+
+    found = IN_JAX.findall(jax.jit(run).lower(model.params).as_text())
+    assert len(found) > 10
+    assert set(found) == {"f32"}
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_tensorflow_leaves_the_sums_of_xla_in_float32(dtype, tmp_path):
+    path = write(tmp_path / "made", tiny(**RELATIVE), "ForPreTraining")
+    model = class_of("tf", "ForPreTraining").from_pretrained(path, dtype=dtype)
+
+    def run(ids, mask):
+        with compact():
+            return model(ids, mask).prediction_logits
+
+    program = tf.function(run, jit_compile=True)
+    given = map(tf.constant, ragged())
+    text = program.experimental_get_compiler_ir(*given)(stage="hlo")
+    found = IN_TENSORFLOW.findall(text)
+    assert len(found) > 10
+    assert set(found) == {"f32"}
+
+
+@pytest.mark.parametrize("framework", ["tf", "flax"])
+def test_programs_of_half_precision_are_near(framework, tmp_path, monkeypatch):
+    monkeypatch.setattr(processor, "is_intel", lambda: True)
+    config = tiny(**RELATIVE)
+    path = write(tmp_path / "made", config)
+    ids, mask = ragged()
+    exact = Reference(config, weights(config))(input_ids=ids, attention_mask=mask)
+    for dtype, step in HALVES.items():
+        model = class_of(framework, "Model").from_pretrained(path, dtype=dtype)
+        predictor = getattr(predictors, f"{framework}_predictor")(model)
+        assert predictor.compiles
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        for padding in (False, True):
+            found = predictor.run(inputs, ("last_hidden_state",), padding)
+            apart = off(found["last_hidden_state"], exact.last_hidden_state, mask)
+            assert 0 < apart < 6 * step, (dtype, apart / step)
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_gradients_in_jax_are_of_half_precision_too(dtype):
+    stream = np.random.default_rng(0)
+    x, y = (jnp.asarray(stream.normal(size=(4, 4)), dtype) for _ in "xy")
+
+    def total(x, y):
+        return jnp.square(product("ri,io->ro", x, y).astype(jnp.float32)).sum()
+
+    slopes = jax.jit(jax.grad(total, (0, 1)))
+    factors = re.findall(r"dot_general.*: \((.*)\) ->", slopes.lower(x, y).as_text())
+    assert len(factors) == 3
+    assert not any("f32" in both for both in factors)
+    ones = jnp.ones_like(x)
+    _, forward = jax.jvp(total, (x, y), (ones, ones))
+    backward = sum(slope.astype(jnp.float32).sum() for slope in slopes(x, y))
+    assert abs(forward - backward) < 8 * HALVES[dtype] * abs(forward)
