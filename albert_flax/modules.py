@@ -44,7 +44,7 @@ def _rounded(equation: str, x: Array, y: Array) -> Array:
 
 @_rounded.defjvp
 def _changes(equation: str, factors: Any, changes: Any) -> tuple[Array, Array]:
-    # By itself JAX would take float32 for the gradients, which is slow on a GPU.
+    # By itself JAX would multiply in float32 for gradients.
     (x, y), (of_x, of_y) = factors, changes
     change = jnp.einsum(equation, of_x, y) + jnp.einsum(equation, x, of_y)
     return _rounded(equation, x, y), change
@@ -53,8 +53,7 @@ def _changes(equation: str, factors: Any, changes: Any) -> tuple[Array, Array]:
 def _dense(x: Array, kernel: Array, *which: Any, **options: Any) -> Array:
     if widen(x).dtype == x.dtype:
         return jax.lax.dot_general(x, kernel, *which, **options)
-    rows = product("ri,io->ro", x.reshape(-1, x.shape[-1]), kernel)
-    return rows.reshape(*x.shape[:-1], -1)
+    return product("...i,io->...o", x, kernel)
 
 
 class Linear(nnx.Linear):

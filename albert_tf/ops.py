@@ -195,7 +195,10 @@ def attend(
 
 @contextmanager
 def compact() -> Iterator[None]:
-    """Make programs of XLA, of predictions, that hold the shared layer once."""
+    """Make programs of XLA, of predictions, that hold the shared layer once.
+
+    Sums of half precision stay float32 in them, see `modules.matmul`.
+    """
     token = compiling.set(True)
     try:
         yield
