@@ -185,7 +185,7 @@ def attend(
         scores = scores + relative
     if bias is not None:
         # Not added: a row of padding has no scores, and so no gradient for them.
-        scores = tf.where(tf.equal(bias, 0), scores, bias)
+        scores = tf.where(tf.equal(bias, 0), scores, tf.cast(bias, scores.dtype))
     weights = dropout(tf.cast(tf.nn.softmax(scores), value.dtype))
     if head_mask is not None:
         weights = weights * head_mask[:, None, None]

@@ -153,6 +153,11 @@ def _elsewhere(results: dict[str, Any]) -> str:
     if "peak" in results:
         peak = results["peak"] / 1e9
         text += f" oneDNN's product of above reaches {peak:.0f} GFLOP/s there."
+    if "stream" in results:
+        many = page_others.PIPELINE_PARTS["stream"].format(sample=page_others.SAMPLE)
+        text += (
+            f" The most texts run once{many.strip().removeprefix('Once').rstrip(':')}."
+        )
     text += " All else is as above:\n\n"
     return text + table(["", "batch", *BESIDE], lines)
 

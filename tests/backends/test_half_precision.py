@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tensorflow as tf
+import torch
 
 from albert_core import processor
 from albert_core.reference import Reference
@@ -15,7 +16,7 @@ from albert_tf.ops import compact
 from albert_zoo import predictors
 from tests.backends.adapters import class_of
 from tests.backends.test_fast_paths import ODD, off, ragged
-from tests.conftest import tiny, weights, write
+from tests.conftest import FRAMEWORKS, tiny, weights, write
 
 HALVES = {"float16": 2**-11, "bfloat16": 2**-8}  # and what they round by at most
 TYPES = [*HALVES, "float32"]
@@ -91,3 +92,26 @@ def test_gradients_in_jax_are_of_half_precision_too(dtype):
     _, forward = jax.jvp(total, (x, y), (ones, ones))
     backward = sum(slope.astype(jnp.float32).sum() for slope in slopes(x, y))
     assert abs(forward - backward) < 8 * HALVES[dtype] * abs(forward)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_layer_by_itself_takes_a_bias_of_its_type(framework, dtype, tmp_path):
+    """As `albert-zoo parity` calls it."""
+    path = write(tmp_path / "made", tiny(num_hidden_layers=2))
+    model = class_of(framework, "Model").from_pretrained(path, dtype=dtype)
+    as_array = {
+        "torch": lambda x: torch.from_numpy(x).to(getattr(torch, dtype)),
+        "tf": lambda x: tf.cast(x, dtype),
+        "flax": lambda x: jnp.asarray(x, dtype),
+    }[framework]
+    hidden = as_array(np.random.default_rng(0).normal(size=(1, 4, 12)))
+    bias = as_array(np.array([0, 0, 0, -30000.0])[None, None, None])
+    layer = model.module if framework == "flax" else model
+    attention = layer.encoder.albert_layer_groups
+    attention = attention["0" if framework == "flax" else 0].albert_layers
+    attention = attention["0" if framework == "flax" else 0].attention
+    _, weights_of = attention(hidden, bias, None, True)
+    if framework == "torch":
+        weights_of = weights_of.detach().float()
+    assert not np.asarray(weights_of, float)[..., 3].any()
