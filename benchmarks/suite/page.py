@@ -154,10 +154,7 @@ def _elsewhere(results: dict[str, Any]) -> str:
         peak = results["peak"] / 1e9
         text += f" oneDNN's product of above reaches {peak:.0f} GFLOP/s there."
     if "stream" in results:
-        many = page_others.PIPELINE_PARTS["stream"].format(sample=page_others.SAMPLE)
-        text += (
-            f" The most texts run once{many.strip().removeprefix('Once').rstrip(':')}."
-        )
+        text += f" The most texts run {page_others.how('stream')}."
     text += " All else is as above:\n\n"
     return text + table(["", "batch", *BESIDE], lines)
 

@@ -22,8 +22,8 @@ STEP_PARTS = {
 PIPELINE_PARTS = {
     "pipeline": "",
     "stream": (
-        "Once, after {sample} of them have been run; of the peer's sizes of a batch "
-        "the one that was the best for those:\n\n"
+        "once, after {sample} of them have been run; of the peer's sizes of a batch "
+        "the one that was the best for those"
     ),
 }
 PIPELINE_HEAD = ("side", "time", "texts a second")
@@ -93,6 +93,11 @@ def pipeline_heading(row: dict[str, Any]) -> str:
     return f"Pipeline, {row['texts']:,} texts"
 
 
+def how(part: str) -> str:
+    """What is to be said of a part of the pipelines."""
+    return PIPELINE_PARTS[part].format(sample=SAMPLE)
+
+
 def _pipelines(results: dict[str, Any]) -> Iterator[str]:
     parts = {part: rows for part in PIPELINE_PARTS if (rows := results.get(part))}
     if parts:
@@ -106,8 +111,10 @@ def _pipelines(results: dict[str, Any]) -> Iterator[str]:
             [row["side"], f"{row['median']:.2f} s", f"{count / row['median']:.1f}"]
             for row in rows
         ]
-        text = PIPELINE_PARTS[part].format(sample=SAMPLE)
-        yield f"### {count:,} texts\n\n{text}" + table(PIPELINE_HEAD, lines)
+        yield f"### {count:,} texts"
+        if text := how(part):
+            yield f"{text.capitalize()}:"
+        yield table(PIPELINE_HEAD, lines)
         if "peak" in results:
             work = operations(size_of(results), count, tokens / count)
             least = work / results["peak"]
