@@ -9,7 +9,7 @@ import pytest
 from albert_core import AlbertConfig, checkpoint
 from albert_zoo import console
 from albert_zoo.parity import selftest
-from tests.conftest import GOLDEN, tiny, weights, write
+from tests.conftest import FRAMEWORKS, GOLDEN, tiny, weights, write
 
 CASE = GOLDEN / "plain-Model"
 QUICK = ("--frameworks", "torch", "--dtype", "float64")
@@ -28,6 +28,18 @@ def test_only_the_levels_that_are_asked_for(call):
         "forced",
     }
     assert found["checks"] == []
+
+
+def test_bfloat16_is_proved_in_every_framework(call):
+    given = ("--dtype", "bfloat16", "--level", "packed,forced", "--json", "-")
+    code, out, err = call("parity", CASE, *given)
+    assert code == 0, (out, err)
+    found = json.loads(out)["runs"]
+    assert [run["framework"] for run in found] == list(FRAMEWORKS)
+    for run in found:
+        assert {check["level"] for check in run["checks"]} == {"packed", "forced"}
+        worst = max(check["share_of_budget"] for check in run["checks"])
+        assert (run["dtype"], 0.001 < worst < 1) == ("bfloat16", True)
 
 
 def test_a_larger_budget_is_said(call):
