@@ -91,10 +91,16 @@ def test_gradients_in_jax_are_of_half_precision_too(dtype):
     factors = re.findall(r"dot_general.*: \((.*)\) ->", slopes.lower(x, y).as_text())
     assert len(factors) == 3
     assert not any("f32" in both for both in factors)
+    left, right = (np.asarray(z, float) for z in (x, y))
+    wanted = 2 * left @ right @ right.T, 2 * left.T @ left @ right
+    most = budget(dtype, FLOOR, back=True)
+    for slope, exact in zip(slopes(x, y), wanted, strict=True):
+        apart = np.asarray(slope, float) - exact
+        assert np.linalg.norm(apart) < most * np.linalg.norm(exact)
     ones = jnp.ones_like(x)
     _, forward = jax.jvp(total, (x, y), (ones, ones))
-    backward = sum(slope.astype(jnp.float32).sum() for slope in slopes(x, y))
-    assert abs(forward - backward) < budget(dtype, FLOOR, back=True) * abs(forward)
+    exact = sum(each.sum() for each in wanted)
+    assert abs(forward - exact) < most * abs(exact)
 
 
 @pytest.mark.parametrize("dtype", TYPES)
