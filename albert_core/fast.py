@@ -5,7 +5,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-VARIABLE = "ALBERT_ZOO_FAST"  # 0 turns all fast paths off
+VARIABLE = "ALBERT_ZOO_FAST"  # one of `OFF` turns all fast paths off
+OFF = ("0", "false", "no", "off")
 
 _allowed: ContextVar[bool | None] = ContextVar("fast_paths", default=None)
 
@@ -13,7 +14,12 @@ _allowed: ContextVar[bool | None] = ContextVar("fast_paths", default=None)
 def allowed() -> bool:
     """Whether fast paths may be taken: by `fast_paths`, else by the environment."""
     chosen = _allowed.get()
-    return os.environ.get(VARIABLE) != "0" if chosen is None else chosen
+    return not is_off(VARIABLE) if chosen is None else chosen
+
+
+def is_off(variable: str) -> bool:
+    """Whether a variable of the environment turns off what it is for."""
+    return os.environ.get(variable, "").lower() in OFF
 
 
 @contextmanager

@@ -64,10 +64,23 @@ def begins(mask: Any) -> Any:
     return (mask[:, 0] != 0).sum() == (mask != 0).any(-1).sum()
 
 
-def is_ours(call: Any) -> bool:
-    """Whether a model's call is of this library; another's may read the mask itself."""
-    package = getattr(call, "__module__", "").partition(".")[0]
-    return package in ("albert_torch", "albert_tf", "albert_flax")
+def is_ours(*things: Any) -> bool:
+    """Whether functions or classes are of this library, all of them."""
+    modules = (getattr(thing, "__module__", None) or "" for thing in things)
+    ours = ("albert_torch", "albert_tf", "albert_flax")
+    return all(module.partition(".")[0] in ours for module in modules)
+
+
+def is_all_ours(model: Any, call: str) -> bool:
+    """Whether only this library sees the mask of a model; others may read it.
+
+    Args:
+        model: With a head, or an encoder.
+        call: The method that computes, "forward" in PyTorch.
+    """
+    base = getattr(model, "albert", model)
+    parts = (model, base, getattr(base, "encoder", None))
+    return is_ours(*(getattr(part, call, None) for part in parts))
 
 
 def fit(sizes: Sequence[int] | NDArray[Any], width: int) -> NDArray[np.int64]:
@@ -121,8 +134,9 @@ def pack(given: ArrayLike, few_shapes: bool = False) -> Packed:
         )
     width = mask.shape[1]
     # Holes stay, so that distances do.
-    first = np.argmax(mask, axis=1)
-    sizes = np.where(mask.any(1), width - mask[:, ::-1].argmax(1) - first, 0)
+    spots: NDArray[np.int64] = np.arange(width, dtype=np.int64)
+    first = np.where(mask, spots, width).min(1, initial=width)
+    sizes = np.maximum(np.where(mask, spots + 1, 0).max(1, initial=0) - first, 0)
     places = fit(sizes, width)
     used = places[sizes > 0]
     rows = int(used.max(initial=-1)) // max(1, width) + 1

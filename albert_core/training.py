@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from albert_core.errors import InputError
 from albert_core.losses import IGNORED
-from albert_core.packing import is_ours
 
 Batch = Mapping[str, NDArray[Any]]
 
@@ -45,16 +44,15 @@ def is_pretraining(batch: Batch) -> bool:
     return MASKED_LABELS in batch
 
 
-def may_leave_padding_out(inputs: Batch, head: str, call: Any) -> bool:
+def may_leave_padding_out(inputs: Batch, head: str) -> bool:
     """Whether a model learns the same without its padding.
 
     Args:
         inputs: A batch.
         head: The head of the model.
-        call: What computes it; another's may look at the mask, or at padding.
     """
     mask = inputs.get("attention_mask")
-    if mask is None or head in SCORING_PADDING or not is_ours(call):
+    if mask is None or head in SCORING_PADDING:
         return False
     padding = mask == 0
     # What stands at padding must count for nothing.

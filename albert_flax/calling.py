@@ -265,7 +265,7 @@ def _check_classes(name: str, labels: Array, output: ModelOutput) -> None:
 
 def _to_input(value: Any) -> Any:
     if isinstance(value, Packed):
-        return Packed(*map(_to_input, value))
+        return Packed(*(x if x is None else _to_input(x) for x in value))
     # NumPy's go to the device with the call; sent before, each shape would compile.
     array = value if isinstance(value, Array) else np.asarray(value)
     # Hugging Face's classes take 64-bit ids too.

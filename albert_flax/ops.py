@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 from jax import Array
 from jax.core import Tracer
 from jax.numpy import exp, reshape, tanh
@@ -140,12 +141,13 @@ def pick_heads(row: Array | None, heads: tuple[int, ...]) -> Array | None:
 
 def split_heads(x: Array, width: int) -> Array:
     """[batch, seq, heads * width] to [batch, seq, heads, width]."""
-    return reshape(x, (*x.shape[:2], -1, width))
+    # Not by -1, which has no size where there are no rows.
+    return reshape(x, (*x.shape[:2], x.shape[2] // width, width))
 
 
 def merge_heads(x: Array) -> Array:
     """[batch, seq, heads, width] to [batch, seq, heads * width]."""
-    return reshape(x, (*x.shape[:2], -1))
+    return reshape(x, (*x.shape[:2], x.shape[2] * x.shape[3]))
 
 
 def attend(
@@ -189,6 +191,12 @@ def attend(
     return context, weights if output_attentions else None
 
 
+def _is_ours(group: Any) -> bool:
+    """Whether all layers of a group keep the texts of a row apart."""
+    parts = (x for _, x in nnx.iter_modules(group) if not isinstance(x, nnx.Dict))
+    return packing.is_ours(*map(type, parts))
+
+
 def repeat(
     group: Callable[..., Any],
     times: int,
@@ -219,7 +227,7 @@ def repeat(
     if isinstance(bias, Packed):
         flags = (head_mask, output_attentions, output_hidden_states, recompute)
         # Probabilities stand by text.
-        if output_attentions or not fast.allowed():
+        if output_attentions or not (fast.allowed() and _is_ours(group)):
             return repeat(group, times, hidden, mask_to_bias(bias.mask, hidden), *flags)
         rows = _pack(hidden, bias)
         last, every, _ = repeat(group, times, rows, _within(bias, rows), *flags)

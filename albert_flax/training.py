@@ -20,7 +20,7 @@ from albert_core.optimization import (
     moment_names,
     update,
 )
-from albert_core.packing import pack_if_worth
+from albert_core.packing import is_all_ours, pack_if_worth
 from albert_core.spelling import FLAX
 from albert_core.training import (
     Part,
@@ -128,7 +128,8 @@ class Training:
         self.everywhere, self.by_row = _shardings(devices)
         self.weights = self._placed(model.canonical_arrays())
         (one, *others) = jax.tree.leaves(self.weights)[0].devices()
-        self.alone = not others and one.platform == "cpu"
+        ours = is_all_ours(model.module, "__call__")
+        self.packs = ours and not others and one.platform == "cpu"
         self.first = jax.tree.map(jnp.zeros_like, self.weights)
         self.second = jax.tree.map(jnp.zeros_like, self.weights)
         self._gradients = jax.jit(jax.grad(self._loss, has_aux=True))
@@ -285,9 +286,8 @@ class Training:
             name: array if array.dtype.kind in "iu" else array.astype(self.dtype)
             for name, array in part.inputs.items()
         }
-        call = self.model.module_class.__call__
         # Packed rows are of all texts, and so of one device; a TPU compiles for long.
-        if self.alone and may_leave_padding_out(found, self.model.head, call):
+        if self.packs and may_leave_padding_out(found, self.model.head):
             found["attention_mask"] = pack_if_worth(found["attention_mask"])
         return jax.device_put(found, self.by_row)
 

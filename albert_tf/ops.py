@@ -206,6 +206,11 @@ def compact() -> Iterator[None]:
         compiling.reset(token)
 
 
+def _is_ours(group: keras.layers.Layer) -> bool:
+    """Whether all layers of a group keep the texts of a row apart."""
+    return packing.is_ours(*map(type, group._flatten_layers()))
+
+
 def repeat(
     group: keras.layers.Layer,
     times: int,
@@ -234,7 +239,7 @@ def repeat(
     if isinstance(bias, Packed):
         flags = (head_mask, output_attentions, output_hidden_states, recompute)
         # Probabilities stand by text.
-        if output_attentions or not fast.allowed():
+        if output_attentions or not (fast.allowed() and _is_ours(group)):
             return repeat(group, times, hidden, mask_to_bias(bias.mask, hidden), *flags)
         rows = _pack(hidden, bias)
         last, every, _ = repeat(group, times, rows, _within(bias, rows), *flags)

@@ -17,7 +17,7 @@ from albert_core.optimization import (
     moment_names,
     update,
 )
-from albert_core.packing import pack_if_worth
+from albert_core.packing import is_all_ours, pack_if_worth
 from albert_core.spelling import KERAS
 from albert_core.training import (
     Part,
@@ -276,8 +276,8 @@ class Training:
     def _inputs(self, part: Part) -> dict[str, Any]:
         found: dict[str, Any] = dict(part.inputs)
         # Packed rows are of all texts, and so of one device.
-        call = self.model.call
-        if self.alone and may_leave_padding_out(found, self.model.head, call):
+        ours = self.alone and is_all_ours(self.model, "call")
+        if ours and may_leave_padding_out(found, self.model.head):
             found["attention_mask"] = pack_if_worth(found["attention_mask"])
         return tf.nest.map_structure(self._tensor, found)
 

@@ -6,14 +6,18 @@ are one product, and padding that a `Packed` mask leaves out is not computed.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
+from torch.optim import Optimizer
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from albert_core import fast
+from albert_core.packing import is_all_ours
 from albert_torch import kernels
 from albert_torch.packing import Unpadded, attend_texts, is_long
 
@@ -92,9 +96,32 @@ def freeze(model: nn.Module) -> None:
     are ordered anew; those changed behind its back, through `.data`, NumPy or another
     process, are not seen.
     """
+    _notice_optimizers()
     for group in model.modules():
         if hasattr(group, "albert_layers"):
             _frozen.setdefault(group, (None, [], []))
+
+
+@cache
+def _notice_optimizers() -> None:
+    """Forget what optimizers change; `fused=True` does not count as a change."""
+
+    def forget(optimizer: Optimizer, *_: Any) -> None:
+        changed = {id(x) for rows in optimizer.param_groups for x in rows["params"]}
+        for group in list(_frozen):
+            if any(id(x) in changed for x in group.parameters()):
+                _frozen[group] = (None, [], [])
+
+    register_optimizer_step_post_hook(forget)
+
+
+def is_open(model: nn.Module) -> bool:
+    """Whether nobody but this library sees the mask of a model on its way."""
+    base: Any = getattr(model, "albert", model)
+    parts = (model, base, getattr(base, "encoder", base))
+    return is_all_ours(model, "forward") and not (
+        _has_global_hooks() or any(map(_has_hooks, parts))
+    )
 
 
 def is_plain(group: nn.Module, hidden: Tensor, output_attentions: bool) -> bool:
@@ -105,7 +132,7 @@ def is_plain(group: nn.Module, hidden: Tensor, output_attentions: bool) -> bool:
         and not output_attentions
         and hidden.numel() > 0
         and fast.allowed()
-        and not any(getattr(torch_module, name) for name in _EVERYWHERE)
+        and not _has_global_hooks()
         and all(_is_plain(path, x) for path, x in group.named_modules())
     )
 
@@ -121,6 +148,14 @@ def can_run(group: nn.Module, hidden: Tensor, head_mask: Any) -> bool:
     )
 
 
+def _has_global_hooks() -> bool:
+    return any(getattr(torch_module, name) for name in _EVERYWHERE)
+
+
+def _has_hooks(module: nn.Module) -> bool:
+    return any(getattr(module, name) for name in _HOOKS)
+
+
 def _is_plain(path: str, module: nn.Module) -> bool:
     """Whether a module is what `Block` takes it for, and nobody looks into it."""
     name = path.rpartition(".")[2]
@@ -130,7 +165,7 @@ def _is_plain(path: str, module: nn.Module) -> bool:
     config = getattr(module, "config", None)
     return (
         kind in _PARTS.get(name, _CONTAINERS)
-        and not any(getattr(module, hooks) for hooks in _HOOKS)
+        and not _has_hooks(module)
         and not any(
             callable(x) and hasattr(type(module), k) for k, x in vars(module).items()
         )

@@ -28,9 +28,9 @@ _made_of: Any = WeakTensorKeyDictionary()
 
 PLAIN = ("none", "")  # nothing at the end of a product
 # Activations that oneDNN computes at the end of a product; `activations` adds its own.
+# Not relu, which would hide NaN there.
 ENDS: dict[Any, tuple[str, str]] = {
     functional.gelu: ("gelu", "none"),
-    functional.relu: ("relu", ""),
 }
 
 
@@ -51,6 +51,12 @@ def _has_onednn() -> bool:
     )
 
 
+@cache
+def _has_bfloat16() -> bool:
+    """Whether oneDNN multiplies bfloat16 on this processor, as with AVX512."""
+    return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
 def leads() -> bool:
     """Whether oneDNN is the faster even for weights in the order of PyTorch."""
     return not processor.is_intel()
@@ -65,6 +71,7 @@ def suits(x: Tensor, *dtypes: torch.dtype) -> bool:
         and type(x) in _PLAIN
         and fast.allowed()
         and _has_onednn()
+        and (x.dtype != torch.bfloat16 or _has_bfloat16())
         and torch.backends.mkldnn.enabled  # pyright: ignore
         and not torch.is_autocast_enabled("cpu")
         and forward_ad._current_level < 0  # pyright: ignore
@@ -135,6 +142,8 @@ def _dense(
     if end is PLAIN and not weight.is_mkldnn and not leads():
         return functional.linear(x, weight, bias)
     name, algorithm = end
+    if bias is not None:
+        bias = bias.contiguous()  # as oneDNN takes it to be
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, name, [], algorithm)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import ml_dtypes
@@ -94,15 +95,19 @@ def type_named(dtype: Any, stored: str) -> str:
     return name
 
 
+_building = RLock()  # the default type is that of all threads
+
+
 @contextmanager
 def default_dtype(name: str) -> Iterator[None]:
     """Build modules in a number type; what is not in int8 then is in float32."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(getattr(torch, name.replace(int8.NAME, "float32")))
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
+    with _building:
+        before = torch.get_default_dtype()
+        torch.set_default_dtype(getattr(torch, name.replace(int8.NAME, "float32")))
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(before)
 
 
 class AlbertPreTrainedModel(nn.Module):

@@ -20,6 +20,7 @@ from albert_core.optimization import (
     update,
 )
 from albert_core.training import Part, added, is_pretraining, may_leave_padding_out
+from albert_torch.fused import is_open
 from albert_torch.int8 import is_int8
 from albert_torch.modules import table_of
 from albert_torch.ops import length_of
@@ -223,8 +224,7 @@ class Training:
             )
             for name, array in part.inputs.items()
         }
-        call = self.model.forward
-        if may_leave_padding_out(part.inputs, self.model.head, call):
+        if is_open(self.model) and may_leave_padding_out(part.inputs, self.model.head):
             found["attention_mask"] = without_padding(found["attention_mask"])
         return found
 

@@ -1,6 +1,7 @@
 """The right model class for a checkpoint, whatever the framework."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -221,7 +222,7 @@ def place(framework: str, device: Any) -> Any:
     """A device as users name it ("cpu", "cuda:1", 0, -1) as a `device_map`.
 
     Raises:
-        InputError: The name means no device.
+        InputError: The name means no device, or the framework has no such one.
     """
     if device is None or device == "auto":
         return "auto"
@@ -236,19 +237,40 @@ def place(framework: str, device: Any) -> Any:
             f"There is no device {device!r}. Give 'cpu', 'cuda', 'cuda:1', 'tpu' or a "
             f"number, -1 for the processor."
         )
-    if framework == "tf":
-        return f"/{kind.upper()}:{number or 0}"
-    if framework == "torch":
-        return kind.replace("gpu", "cuda") + (f":{number}" if number else "")
-    from albert_flax.params import to_device
+    backends.require(backends.BACKENDS[framework])
+    with backends.quiet_start():
+        found, index = _devices_of(framework), int(number or 0)
+    if index >= len(found.get(kind, ())):
+        names = ", ".join(str(name) for some in found.values() for name in some)
+        title = backends.BACKENDS[framework].title
+        raise InputError(
+            f"There is no device {device!r}; {title} has {names}. Give another, such "
+            f"as 'cpu'."
+        )
+    # PyTorch's "cuda" is the one that the process has chosen.
+    return "cuda" if found[kind][0] == "cuda:0" and not number else found[kind][index]
 
-    if not number:
-        return to_device(kind)
+
+def _devices_of(framework: str) -> dict[str, list[Any]]:
+    """What a framework's `device_map` can be, by the kinds of devices."""
+    found: dict[str, list[Any]] = {}
+    if framework == "torch":
+        import torch
+
+        gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+        mps = ["mps"] if torch.backends.mps.is_available() else []
+        return {"cpu": ["cpu"], "gpu": gpus, "mps": mps}
+    if framework == "tf":
+        import tensorflow as tf
+
+        for device in tf.config.list_physical_devices():
+            kind = device.device_type
+            names = found.setdefault(kind.lower(), [])
+            names.append(f"/{kind}:{len(names)}")
+        return found
     import jax
 
-    found = [] if to_device(kind) is None else jax.devices(kind)
-    if int(number) >= len(found):
-        raise InputError(
-            f"There is no device {device!r}; JAX has {', '.join(map(str, found))}."
-        )
-    return found[int(number)]
+    for kind in ("cpu", "gpu", "tpu"):
+        with suppress(RuntimeError):  # JAX's for a kind that it has none of
+            found[kind] = jax.devices(kind)
+    return found

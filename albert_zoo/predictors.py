@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from albert_core import fast, processor
 from albert_core.config import AlbertConfig
 from albert_core.inputs import check_arrays
-from albert_core.packing import Packed, is_ours, pack_if_worth
+from albert_core.packing import Packed, is_all_ours, pack_if_worth
 
 logger = logging.getLogger("albert_zoo")
 BATCH_TOKENS = 8192  # at once, on an accelerator
@@ -48,6 +48,26 @@ class Predictor:
     shares_rows: bool
     compiles: bool
     to_tensor: Callable[[NDArray[Any]], Any]
+
+
+class _Latest:
+    """What is made of a model, and made again when it has other weights or layers.
+
+    Args:
+        make: Makes it.
+    """
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._known: tuple[tuple[Any, ...], Any] = ((), None)
+
+    def __call__(self, *of: Any) -> Any:
+        """What was made of exactly these."""
+        known, made = self._known
+        if [*map(id, known)] != [*map(id, of)]:
+            made = self._make()
+            self._known = (of, made)
+        return made
 
 
 def _batch_tokens(config: AlbertConfig, on_cpu: bool) -> int:
@@ -106,7 +126,6 @@ def torch_predictor(model: Any) -> Predictor:
 
     model.eval()
     fused.freeze(model)
-    ours = is_ours(model.forward)
 
     def take(hidden: Any, positions: Any) -> Any:
         return hidden.take_along_dim(positions[..., None], 1)
@@ -120,7 +139,7 @@ def torch_predictor(model: Any) -> Predictor:
             name: torch.from_numpy(array).to(model.device, torch.long)
             for name, array in _shaped(model, inputs).items()
         }
-        mask = tensors.get("attention_mask")
+        mask, ours = tensors.get("attention_mask"), fused.is_open(model)
         if mask is not None and ours and not padding:
             tensors["attention_mask"] = packing.without_padding(mask)
         with torch.inference_mode():
@@ -149,13 +168,11 @@ def tf_predictor(model: Any) -> Predictor:
     on_cpu = "CPU" in device
     narrow = is_int8(model) or tf.as_dtype(model.compute_dtype).size < 4
     compiles = narrow or not (on_cpu and processor.is_intel())
-    ours = is_ours(model.call)
     refused: list[str] = []  # what XLA said, if it cannot compile the model
 
     def take(hidden: Any, positions: Any) -> Any:
         return tf.gather(hidden, positions, axis=1, batch_dims=1)
 
-    @cache
     def graph(
         names: tuple[str, ...], packs: bool, wanted: tuple[str, ...], compiled: bool
     ) -> Any:
@@ -170,16 +187,21 @@ def tf_predictor(model: Any) -> Predictor:
 
         def forward(inputs: Any) -> Any:
             with ops.compact() if compiled else nullcontext():
+                ours = is_all_ours(model, "call")
                 found = _outputs(model, modules, take, inputs, ours)
             return {name: tf.cast(found[name], tf.float32) for name in wanted}
 
         return tf.function(forward, input_signature=[specs], jit_compile=compiled)
+
+    graphs = _Latest(lambda: cache(graph))
 
     def run(
         inputs: Mapping[str, NDArray[Any]],
         wanted: Sequence[str],
         padding: bool = False,
     ) -> Arrays:
+        graph_of = graphs(*model.weights)
+        ours = is_all_ours(model, "call")
         with tf.device(device):
             rows = _for_program(model, inputs, ours and not padding)
             given = {k: tf.nest.map_structure(tf.constant, x) for k, x in rows.items()}
@@ -187,11 +209,11 @@ def tf_predictor(model: Any) -> Predictor:
             key = (tuple(given), packs, tuple(wanted))
             compiled = compiles and fast.allowed() and not refused
             try:
-                found = graph(*key, compiled)(given)
+                found = graph_of(*key, compiled)(given)
             except tf.errors.OpError as problem:
                 if not compiled:
                     raise
-                found = graph(*key, False)(given)  # or it is something else's fault
+                found = graph_of(*key, False)(given)  # or it is something else's fault
                 refused.append(str(problem).partition("\n")[0])
                 logger.warning(
                     "XLA cannot compile this model, so that it predicts more slowly: "
@@ -216,29 +238,34 @@ def flax_predictor(model: Any) -> Predictor:
         numbers = jnp.issubdtype(array.dtype, jnp.floating)
         return array.astype(model.dtype) if numbers else array
 
-    graph, state = nnx.split(model.module)
-    state = jax.tree.map(wide, state)
-    ours = is_ours(model.module_class.__call__)
-
     def take(hidden: Any, positions: Any) -> Any:
         return jnp.take_along_axis(hidden, positions[..., None], 1)
 
-    def forward(state: Any, inputs: Any, wanted: tuple[str, ...]) -> Any:
-        found = _outputs(nnx.merge(graph, state), modules, take, inputs, ours)
-        return {name: found[name].astype(jnp.float32) for name in wanted}
+    def made() -> tuple[Any, Any, bool]:
+        """The model as it is now: its program, its numbers, whether all is ours."""
+        graph, state = nnx.split(model.module)
+        ours = is_all_ours(model.module, "__call__")
 
-    compiled = jax.jit(forward, static_argnames="wanted")
+        def forward(state: Any, inputs: Any, wanted: tuple[str, ...]) -> Any:
+            found = _outputs(nnx.merge(graph, state), modules, take, inputs, ours)
+            return {name: found[name].astype(jnp.float32) for name in wanted}
+
+        program = jax.jit(forward, static_argnames="wanted")
+        return program, jax.tree.map(wide, state), ours
+
+    latest = _Latest(made)
 
     def run(
         inputs: Mapping[str, NDArray[Any]],
         wanted: Sequence[str],
         padding: bool = False,
     ) -> Arrays:
+        program, state, ours = latest(model._program, model.params)
         with jax.default_matmul_precision("highest"):
             rows = _for_program(model, inputs, ours and not padding)
-            found = compiled(state, rows, tuple(wanted))
+            found = program(state, rows, tuple(wanted))
         return {name: np.asarray(value) for name, value in found.items()}
 
-    devices = jax.tree.leaves(state)[0].devices()
+    devices = jax.tree.leaves(model.params)[0].devices()
     tokens = _batch_tokens(model.config, all(x.platform == "cpu" for x in devices))
     return Predictor(model.config, run, tokens, True, True, jnp.asarray)

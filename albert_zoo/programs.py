@@ -7,12 +7,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from albert_core import processor
+from albert_core import fast, processor
 from albert_zoo import program_store
 from albert_zoo.backends import BACKENDS, is_installed
 from albert_zoo.pipelines.batching import PER_TOKEN, bucket, stack
 
-VARIABLE = "ALBERT_ZOO_CACHE"  # another folder; 0 keeps nothing
+VARIABLE = "ALBERT_ZOO_CACHE"  # another folder; 0 keeps nothing, see `fast.OFF`
 COMPILED = {"flax": "jax", "tf": "tensorflow"}  # frameworks, and who makes programs
 JAX = "JAX_COMPILATION_CACHE_DIR"
 TF, TF_OPTION = "TF_XLA_FLAGS", "--tf_xla_persistent_cache_directory="
@@ -27,14 +27,16 @@ def folder(framework: str) -> Path | None:
     They are of one version and one kind of processor: elsewhere they could stop the
     whole process.
     """
-    chosen = os.environ.get(VARIABLE)
-    if chosen == "0":
+    if fast.is_off(VARIABLE):
         return None
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    place = Path(chosen) if chosen else Path(cache) / "albert-zoo"
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    place = os.environ.get(VARIABLE) or Path(cache, "albert-zoo")
     package = COMPILED[framework]
     try:
+        place = Path(place).expanduser()
         number = version(package)
+    except RuntimeError:  # there is no home
+        return None
     except PackageNotFoundError:  # it has another name, such as tensorflow-cpu
         return None
     return place / f"{package}-{number}-{processor.signature()}"
@@ -53,10 +55,14 @@ def keep(framework: str) -> Path | None:
     if theirs := _theirs(framework):
         return Path(theirs)
     place = folder(framework)
-    if place is not None and framework == "flax":
+    if place is None:
+        return None
+    if framework == "flax":
+        if not program_store.is_usable(place):
+            return None
         os.environ[JAX] = str(place)
         os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
-    elif place is not None:
+    else:
         own = program_store.borrowed(place)
         if own is None:
             return None

@@ -12,7 +12,7 @@ import numpy as np
 
 from albert_core.errors import AlbertError
 from albert_core.schema import base_name
-from albert_zoo import backends
+from albert_zoo import backends, models
 from albert_zoo.console import CHECK_FAILED, INCONCLUSIVE, OK
 from albert_zoo.parity import budgets, checks, probes
 from albert_zoo.parity.case import Case, open_case
@@ -115,7 +115,7 @@ def prove(
         levels: Keys of `checks.LEVELS`.
         scale: What all budgets are multiplied with; the proof says so.
         progress: Told what comes next.
-        device: A `device_map` for all frameworks; each one's own choice if not given.
+        device: As `models.place` has it; each framework's own choice if not given.
         make: Makes the inputs of configuration and head.
 
     Raises:
@@ -125,6 +125,7 @@ def prove(
     for name in frameworks:
         progress(f"start {name}")
         backends.require(backends.BACKENDS[name])
+        models.place(name, device)  # refuses what is no device
     progress("compute the reference")
     case = open_case(path, make)
     proof = Proof(
@@ -156,7 +157,9 @@ def examine(
 ) -> Run:
     """Look at one framework in one number type; see `prove`."""
     backend = backends.BACKENDS[framework]
-    options = case.options if device is None else {**case.options, "device_map": device}
+    options = dict(case.options)
+    if device is not None:
+        options["device_map"] = models.place(framework, device)
     run = Run(framework, mode, [], backends.versions(backend))
     try:
         probe = probes.load(framework, case.directory, case.head, mode, **options)

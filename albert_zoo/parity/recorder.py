@@ -12,7 +12,7 @@ from albert_core.errors import AlbertError
 from albert_core.files import write_text
 from albert_core.reference import Stage
 from albert_core.safetensors_file import write
-from albert_zoo import backends
+from albert_zoo import backends, models
 from albert_zoo.parity import probes, proof
 from albert_zoo.parity.case import LEARNT, Case, open_case
 from albert_zoo.parity.inputs import Inputs, batches
@@ -70,7 +70,7 @@ def record(
         framework: A key of `backends.BACKENDS`.
         mode: A key of `budgets.MODES`.
         make: Makes the inputs of configuration and head.
-        device: A `device_map`; the framework's own choice if not given.
+        device: As `models.place` has it; the framework's own choice if not given.
         overwrite: Replace a recording that is there.
         progress: Told what comes next.
 
@@ -83,7 +83,9 @@ def record(
     progress(f"start {framework}")
     backends.require(backends.BACKENDS[framework])
     case = open_case(path, make)
-    options = case.options if device is None else {**case.options, "device_map": device}
+    options = dict(case.options)
+    if device is not None:
+        options["device_map"] = models.place(framework, device)
     with _told(framework, "loading"):
         probe = probes.load(framework, case.directory, case.head, mode, **options)
     with target.made(out, "recording") as place:

@@ -230,7 +230,13 @@ class Pipeline:
     def _check_lengths(self, work: Work) -> None:
         most = self.config.max_position_embeddings
         for row in work.rows:
-            if (length := len(row["input_ids"])) > most:
+            length = len(row["input_ids"])
+            if length == 0:
+                raise InputError(
+                    "The text has 0 tokens, so that there is nothing to look at. Give "
+                    "another, or leave add_special_tokens as it is."
+                )
+            if length > most:
                 raise InputError(
                     f"The text has {length} tokens, but the model takes at most {most}."
                     f" {self._remedy()}"

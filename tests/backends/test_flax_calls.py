@@ -15,6 +15,7 @@ from flax.core import freeze
 import albert_flax
 from albert_core import schema
 from albert_core.errors import CheckpointError, ConfigError, InputError
+from albert_core.packing import Packed
 from albert_flax import FlaxAlbertForPreTraining, FlaxAlbertModel, FlaxMaskedLMOutput
 from tests.backends.flax_models import (
     batch,
@@ -392,3 +393,16 @@ def test_hugging_face_s_names_are_exported():
     assert FlaxAlbertForPreTraining.base_model_prefix == "albert"
     assert FlaxAlbertForPreTraining.main_input_name == "input_ids"
     assert all(hasattr(albert_flax, name) for name in albert_flax.__all__)
+
+
+def test_a_batch_of_nothing_has_outputs_of_nothing():
+    model = build()
+    found = model(np.zeros((0, 5), int), output_hidden_states=True)
+    assert found.last_hidden_state.shape == (0, 5, model.config.hidden_size)
+    assert found.pooler_output.shape == (0, model.config.hidden_size)
+
+
+def test_a_packed_mask_needs_rows():
+    model = build()
+    with pytest.raises(InputError, match=r"no rows. Make it by pack\(mask\)"):
+        model(np.ones((2, 3), int), Packed(np.ones((2, 3), int)))

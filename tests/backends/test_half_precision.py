@@ -1,6 +1,9 @@
 """Half precision where XLA multiplies: what it is to round, and what it finds."""
 
+import os
 import re
+import subprocess
+import sys
 from math import sqrt
 
 import jax
@@ -17,10 +20,11 @@ from albert_tf.ops import compact
 from albert_zoo import predictors
 from albert_zoo.parity.budgets import FLOOR, budget
 from tests.backends.adapters import class_of
-from tests.backends.test_fast_paths import ODD, off, ragged
+from tests.backends.test_fast_paths import IS_X86, ODD, off, ragged
 from tests.conftest import FRAMEWORKS, tiny, weights, write
 
 HALVES = ("float16", "bfloat16")
+NANO = "albert-nano"
 TYPES = [*HALVES, "float32"]
 RELATIVE = {"num_hidden_layers": 2, **ODD["relative"]}
 # The type of what a product gives, in the text of a program.
@@ -77,6 +81,25 @@ def test_programs_of_half_precision_are_near(framework, tmp_path, monkeypatch):
             found = predictor.run(inputs, ("last_hidden_state",), padding)
             apart = off(found["last_hidden_state"], exact.last_hidden_state, mask)
             assert 0 < apart < most, (dtype, apart / most)
+
+
+@pytest.mark.skipif(not IS_X86, reason="the instructions of x86")
+def test_pytorch_predicts_in_bfloat16_on_processors_without_it():
+    """oneDNN refuses it there, and PyTorch's own products take it."""
+    code = f"""
+import torch
+from albert_zoo import pipeline
+assert not torch.ops.mkldnn._is_mkldnn_bf16_supported()
+fill = pipeline("fill-mask", {NANO!r}, framework="torch", dtype="bfloat16", device=-1)
+print(fill("The old [MASK] sat down.")[0]["token_str"])
+"""
+    shown = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"},
+        capture_output=True,
+        text=True,
+    )
+    assert shown.stdout.strip() in ("man", "woman", "lady", "girl"), shown.stderr
 
 
 @pytest.mark.parametrize("dtype", HALVES)

@@ -5,6 +5,7 @@ import json
 import logging
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from albert_torch import (
     AlbertPreTrainedModel,
 )
 from albert_torch.heads import AlbertMLMHead
+from albert_torch.pretrained import default_dtype
 from tests.backends.torch_models import batch, build, same, shaken
 from tests.conftest import tiny
 
@@ -218,6 +220,22 @@ def test_number_types(asked, expected, keyword, tmp_path):
     for name, parameter in found.named_parameters():
         assert same(parameter, model.get_parameter(name).to(expected))
     assert torch.get_default_dtype() == torch.float32
+
+
+def test_threads_do_not_build_in_each_other_s_number_type():
+    built: list[torch.dtype] = []
+
+    def build_wide():
+        with default_dtype("float32"):
+            built.append(torch.get_default_dtype())
+
+    other = threading.Thread(target=build_wide)
+    with default_dtype("bfloat16"):
+        other.start()
+        other.join(0.2)
+        assert not built
+    other.join()
+    assert built == [torch.get_default_dtype()] == [torch.float32]
 
 
 def test_a_number_type_that_is_none(tmp_path):

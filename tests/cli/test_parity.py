@@ -153,11 +153,12 @@ def test_usage_errors_are_2(call, arguments, message):
 
 
 def test_bad_input_is_3(call, tmp_path):
-    for path, message in [
+    for path, message, *more in [
         (tmp_path / "nowhere", "does not exist"),
         (tmp_path, "it holds no weights"),
+        (GOLDEN / "plain-Model", "no device 'cuda:64'; PyT", "--device", "cuda:64"),
     ]:
-        code, _, err = call("parity", path)
+        code, _, err = call("parity", path, *more)
         assert code == console.BAD_INPUT
         assert message in err
         assert "Traceback" not in err

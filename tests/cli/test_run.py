@@ -179,6 +179,7 @@ def test_long_texts_are_cut_unless_told_otherwise(call, model):
         (["--column", "a"], console.USAGE, "--format jsonl and csv"),
         (["--resume"], console.USAGE, "--resume needs an --output"),
         (["--task", "poetry"], console.BAD_INPUT, "no task 'poetry'. Give one of"),
+        (["--device", "cuda:64"], console.BAD_INPUT, "no device 'cuda:64'; PyTorch"),
         (["--device", "abacus"], console.BAD_INPUT, "no device 'abacus'"),
         (["--format", "csv"], console.BAD_INPUT, "no 'text'. It has 'a', 'b'"),
         (["--input", "nowhere.txt"], console.ENVIRONMENT, "nowhere.txt"),

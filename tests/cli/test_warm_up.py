@@ -4,7 +4,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from importlib.metadata import PackageNotFoundError
+from pathlib import Path
 
 import pytest
 
@@ -86,6 +88,29 @@ def test_nothing_is_kept_of_an_unknown_version(unset, monkeypatch):
     assert programs.TF not in os.environ
 
 
+@pytest.mark.parametrize("off", ["0", "off", "False", "no"])
+def test_words_that_turn_keeping_off(unset, monkeypatch, off):
+    monkeypatch.setenv(programs.VARIABLE, off)
+    assert programs.folder("flax") is None
+
+
+def test_who_has_no_home_can_say_where(unset, monkeypatch, tmp_path):
+    def nowhere(path):
+        if "~" in str(path):
+            raise RuntimeError("Could not determine home directory.")
+        return path
+
+    monkeypatch.setattr(Path, "expanduser", nowhere)
+    assert programs.keep("flax") is None
+    monkeypatch.setenv(programs.VARIABLE, str(tmp_path / "here"))
+    assert programs.keep("flax").parent == tmp_path / "here"
+
+
+def test_a_tilde_is_the_home(unset, monkeypatch, tmp_path):
+    monkeypatch.setenv(programs.VARIABLE, "~/mine")
+    assert programs.folder("tf").parent == tmp_path / "mine"
+
+
 def test_a_setting_of_the_user_s_own_stays(unset, monkeypatch):
     monkeypatch.setenv(programs.JAX, "/their/jax")
     flags = f"--one=1 {programs.TF_OPTION}/their/tf --two"
@@ -142,8 +167,31 @@ def test_a_place_that_cannot_hold_a_store_is_left_alone(tmp_path, unset, monkeyp
     (tmp_path / "file").write_text("in the way")
     assert program_store.borrowed(tmp_path / "file" / "store") is None
     monkeypatch.setenv(programs.VARIABLE, str(tmp_path / "file"))
-    assert programs.keep("tf") is None
-    assert programs.TF not in os.environ
+    assert programs.keep("tf") is programs.keep("flax") is None
+    assert not {programs.TF, programs.JAX} & os.environ.keys()
+
+
+def test_tensorflow_keeps_nothing_where_it_would_misread_the_path(
+    unset, store, monkeypatch, tmp_path
+):
+    (tmp_path / "a b").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "a b"))
+    assert program_store.borrowed(store) is None
+    assert list((tmp_path / "a b").iterdir()) == []
+
+
+def test_folders_of_killed_processes_go(store, monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    names = (f"{ended.pid}-old", f"{ended.pid}-new", f"{os.getpid()}-old", "mine")
+    places = [tmp_path / f"albert-zoo-{name}" for name in names]
+    for place in places:
+        place.mkdir()
+        if not place.name.endswith("new"):
+            os.utime(place, (1, 1))
+    held(store)
+    assert [place.exists() for place in places] == [False, True, True, True]
 
 
 def test_a_store_that_vanished_stops_nothing(store, tmp_path):

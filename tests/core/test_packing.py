@@ -69,10 +69,13 @@ def test_what_cannot_be_packed_is_refused():
 def test_what_holds_no_token_is_a_row_of_nothing():
     packed = pack(np.zeros((3, 4)))
     assert packed.text.tolist() == [[0, 0, 0, 0]]
+    assert pack(np.zeros((2, 0))).take.shape == (1, 0)
 
 
 def test_fast_paths_are_switched_by_the_environment_and_in_a_block(monkeypatch):
     assert allowed()
+    monkeypatch.setenv(VARIABLE, "Off")
+    assert not allowed()
     monkeypatch.setenv(VARIABLE, "0")
     assert not allowed()
     with fast_paths(True):

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -156,16 +157,43 @@ def test_number_types_and_devices_can_be_chosen(ready, path_of, framework):
         assert scores[0] == pytest.approx(scores[1], abs=0.05)
 
 
-def test_devices_have_the_names_of_each_framework():
+def test_devices_have_the_names_of_each_framework(monkeypatch):
+    import tensorflow as tf
+    import torch
+
+    found = [SimpleNamespace(device_type=kind) for kind in ("CPU", "GPU", "GPU")]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda: found)
     names = [models.place("torch", x) for x in (None, -1, 0, "cpu", "cuda", "cuda:1")]
     assert names == ["auto", "cpu", "cuda:0", "cpu", "cuda", "cuda:1"]
     names = [models.place("tf", x) for x in ("auto", -1, "cpu", "cuda:1")]
     assert names == ["auto", "/CPU:0", "/CPU:0", "/GPU:1"]
     assert models.place("flax", -1).platform == "cpu"
-    with pytest.raises(InputError, match=r"cpu:9'; JAX has .*0"):
+    with pytest.raises(InputError, match=r"cpu:9'; JAX .* has .*0"):
         models.place("flax", "cpu:9")
     with pytest.raises(InputError, match="no device 'gpu:x'"):
         models.place("torch", "gpu:x")
+    for device in ("cuda:2", 2, "mps:1", "tpu"):
+        with pytest.raises(InputError, match=r"PyTorch has cpu, cuda:0, cuda:1.*'cpu'"):
+            models.place("torch", device)
+    with pytest.raises(InputError, match=r"TensorFlow has /CPU:0, /GPU:0, /GPU:1"):
+        models.place("tf", "cuda:2")
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_device_that_is_not_there_is_refused(framework, path_of):
+    with pytest.raises(InputError, match=r"no device 'cuda:64'; .* has .*(cpu|CPU)"):
+        pipeline(model=path_of("fill-mask"), framework=framework, device="cuda:64")
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_texts_of_no_tokens_are_refused(framework, ready):
+    ours = ready("feature-extraction", framework)
+    options = {"add_special_tokens": False}
+    with pytest.raises(InputError, match="The text has 0 tokens"):
+        ours("\u200b", tokenize_kwargs=options)
+    with pytest.raises(InputError, match="The text has 0 tokens"):
+        ours([TEXTS[0], "\u200b"], tokenize_kwargs=options)
 
 
 def test_a_pipeline_never_runs_on_random_weights(path_of):
