@@ -1,7 +1,7 @@
 """Texts of different lengths side by side in rows, with little padding."""
 
 from bisect import bisect_left, insort
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 from albert_core import fast
 from albert_core.errors import InputError
 
+OURS = ("albert_torch", "albert_tf", "albert_flax")
+FRAMEWORKS = ("torch", "keras", "flax")
+PLAIN = (  # their classes that compute each place by itself, or nothing
+    *("Linear", "Dense", "Embedding", "LayerNorm", "LayerNormalization", "Dropout"),
+    *("Identity", "ModuleList", "Dict"),
+)
+METHODS = {"forward", "call", "pool"}  # where an instance may have its own
 WORTH = 0.85  # of all places; rows that have more are not worth packing
 
 
@@ -60,27 +67,37 @@ def check(packed: Packed, shape: Sequence[int | None], rows: bool = False) -> No
 
 
 def begins(mask: Any) -> Any:
-    """Whether each row [rows, seq] with a token begins with one, which heads read."""
-    return (mask[:, 0] != 0).sum() == (mask != 0).any(-1).sum()
+    """Whether each row [rows, seq] begins with a token, which heads read."""
+    return (mask[:, :1] != 0).all()
 
 
-def is_ours(*things: Any) -> bool:
-    """Whether functions or classes are of this library, all of them."""
-    modules = (getattr(thing, "__module__", None) or "" for thing in things)
-    ours = ("albert_torch", "albert_tf", "albert_flax")
-    return all(module.partition(".")[0] in ours for module in modules)
-
-
-def is_all_ours(model: Any, call: str) -> bool:
-    """Whether only this library sees the mask of a model; others may read it.
+def parts_outside_layers(model: Any, children: Callable[[Any], Iterable[Any]]) -> Any:
+    """A model, its encoder, and what the two consist of, but the layers themselves.
 
     Args:
         model: With a head, or an encoder.
-        call: The method that computes, "forward" in PyTorch.
+        children: The parts of a part.
     """
     base = getattr(model, "albert", model)
-    parts = (model, base, getattr(base, "encoder", None))
-    return is_ours(*(getattr(part, call, None) for part in parts))
+    encoder = getattr(base, "encoder", base)
+    whole = dict.fromkeys((model, base, encoder))
+    return [*whole, *(child for part in whole for child in children(part))]
+
+
+def is_all_ours(parts: Iterable[Any]) -> bool:
+    """Whether only this library sees masks and padding; others may look at them.
+
+    Args:
+        parts: Modules or layers.
+    """
+    return all(map(_is_ours, parts))
+
+
+def _is_ours(part: object) -> bool:
+    kind = type(part)
+    package = kind.__module__.partition(".")[0]
+    known = package in OURS or (package in FRAMEWORKS and kind.__name__ in PLAIN)
+    return known and METHODS.isdisjoint(vars(part))
 
 
 def fit(sizes: Sequence[int] | NDArray[Any], width: int) -> NDArray[np.int64]:

@@ -193,8 +193,16 @@ def attend(
 
 def _is_ours(group: Any) -> bool:
     """Whether all layers of a group keep the texts of a row apart."""
-    parts = (x for _, x in nnx.iter_modules(group) if not isinstance(x, nnx.Dict))
-    return packing.is_ours(*map(type, parts))
+    return packing.is_all_ours(x for _, x in nnx.iter_modules(group))
+
+
+def is_open(module: nnx.Module) -> bool:
+    """Whether nobody but this library sees the mask of a model, and its padding."""
+
+    def children(part: Any) -> Any:
+        return (x for x in vars(part).values() if isinstance(x, nnx.Module))
+
+    return packing.is_all_ours(packing.parts_outside_layers(module, children))
 
 
 def repeat(

@@ -20,7 +20,7 @@ from albert_core.optimization import (
     moment_names,
     update,
 )
-from albert_core.packing import is_all_ours, pack_if_worth
+from albert_core.packing import pack_if_worth
 from albert_core.spelling import FLAX
 from albert_core.training import (
     Part,
@@ -32,7 +32,7 @@ from albert_core.training import (
 from albert_flax import params as trees
 from albert_flax.int8 import is_int8
 from albert_flax.modules import dropout_keys, table_of
-from albert_flax.ops import length_of
+from albert_flax.ops import is_open, length_of
 from albert_flax.scoring import count_right, is_at, mix, summed_cross_entropy
 
 Figures = dict[str, Array]
@@ -128,8 +128,8 @@ class Training:
         self.everywhere, self.by_row = _shardings(devices)
         self.weights = self._placed(model.canonical_arrays())
         (one, *others) = jax.tree.leaves(self.weights)[0].devices()
-        ours = is_all_ours(model.module, "__call__")
-        self.packs = ours and not others and one.platform == "cpu"
+        alone = not others and one.platform == "cpu"
+        self.packs = alone and is_open(model.module)
         self.first = jax.tree.map(jnp.zeros_like, self.weights)
         self.second = jax.tree.map(jnp.zeros_like, self.weights)
         self._gradients = jax.jit(jax.grad(self._loss, has_aux=True))

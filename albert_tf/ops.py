@@ -208,7 +208,16 @@ def compact() -> Iterator[None]:
 
 def _is_ours(group: keras.layers.Layer) -> bool:
     """Whether all layers of a group keep the texts of a row apart."""
-    return packing.is_ours(*map(type, group._flatten_layers()))
+    return packing.is_all_ours(group._flatten_layers())
+
+
+def is_open(model: keras.Model) -> bool:
+    """Whether nobody but this library sees the mask of a model, and its padding."""
+
+    def children(part: Any) -> Any:
+        return part._flatten_layers(include_self=False, recursive=False)
+
+    return packing.is_all_ours(packing.parts_outside_layers(model, children))
 
 
 def repeat(

@@ -17,7 +17,7 @@ from albert_core.optimization import (
     moment_names,
     update,
 )
-from albert_core.packing import is_all_ours, pack_if_worth
+from albert_core.packing import pack_if_worth
 from albert_core.spelling import KERAS
 from albert_core.training import (
     Part,
@@ -28,7 +28,7 @@ from albert_core.training import (
 )
 from albert_tf.int8 import is_int8
 from albert_tf.modules import table_of
-from albert_tf.ops import length_of
+from albert_tf.ops import is_open, length_of
 from albert_tf.scoring import count_right, is_at, mix, summed_cross_entropy
 
 Tensor = Any
@@ -276,7 +276,7 @@ class Training:
     def _inputs(self, part: Part) -> dict[str, Any]:
         found: dict[str, Any] = dict(part.inputs)
         # Packed rows are of all texts, and so of one device.
-        ours = self.alone and is_all_ours(self.model, "call")
+        ours = self.alone and is_open(self.model)
         if ours and may_leave_padding_out(found, self.model.head):
             found["attention_mask"] = pack_if_worth(found["attention_mask"])
         return tf.nest.map_structure(self._tensor, found)

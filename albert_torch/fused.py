@@ -7,6 +7,7 @@ are one product, and padding that a `Packed` mask leaves out is not computed.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -17,7 +18,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from albert_core import fast
-from albert_core.packing import is_all_ours
+from albert_core.packing import is_all_ours, parts_outside_layers
 from albert_torch import kernels
 from albert_torch.packing import Unpadded, attend_texts, is_long
 
@@ -89,6 +90,9 @@ _frozen: WeakKeyDictionary[nn.Module, tuple[Any, list[Tensor], list[Block]]] = (
 )
 
 
+_freezing = Lock()  # none may come while they are counted
+
+
 def freeze(model: nn.Module) -> None:
     """Keep a second copy of the shared layers, in the order that is read fastest.
 
@@ -97,8 +101,9 @@ def freeze(model: nn.Module) -> None:
     process, are not seen.
     """
     _notice_optimizers()
-    for group in model.modules():
-        if hasattr(group, "albert_layers"):
+    groups = [x for x in model.modules() if hasattr(x, "albert_layers")]
+    with _freezing:
+        for group in groups:
             _frozen.setdefault(group, (None, [], []))
 
 
@@ -107,8 +112,12 @@ def _notice_optimizers() -> None:
     """Forget what optimizers change; `fused=True` does not count as a change."""
 
     def forget(optimizer: Optimizer, *_: Any) -> None:
+        with _freezing:
+            groups = list(_frozen)
+        if not groups:
+            return
         changed = {id(x) for rows in optimizer.param_groups for x in rows["params"]}
-        for group in list(_frozen):
+        for group in groups:
             if any(id(x) in changed for x in group.parameters()):
                 _frozen[group] = (None, [], [])
 
@@ -116,10 +125,9 @@ def _notice_optimizers() -> None:
 
 
 def is_open(model: nn.Module) -> bool:
-    """Whether nobody but this library sees the mask of a model on its way."""
-    base: Any = getattr(model, "albert", model)
-    parts = (model, base, getattr(base, "encoder", base))
-    return is_all_ours(model, "forward") and not (
+    """Whether nobody but this library sees the mask of a model, and its padding."""
+    parts = parts_outside_layers(model, nn.Module.children)
+    return is_all_ours(parts) and not (
         _has_global_hooks() or any(map(_has_hooks, parts))
     )
 

@@ -1,5 +1,6 @@
 """Loading, saving and changing PyTorch models; twins in albert_tf and albert_flax."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -96,6 +97,16 @@ def type_named(dtype: Any, stored: str) -> str:
 
 
 _building = RLock()  # the default type is that of all threads
+
+
+def _build_anew() -> None:
+    """Let a forked process build, whatever other threads did in the one before."""
+    global _building
+    _building = RLock()
+
+
+if hasattr(os, "register_at_fork"):  # which Windows lacks
+    os.register_at_fork(after_in_child=_build_anew)
 
 
 @contextmanager

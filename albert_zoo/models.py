@@ -226,7 +226,7 @@ def place(framework: str, device: Any) -> Any:
     """
     if device is None or device == "auto":
         return "auto"
-    if not isinstance(device, int | str):
+    if not isinstance(device, int | str) or str(device).startswith("/"):
         return device  # the framework's own
     kind, _, number = str(device).partition(":")
     if isinstance(device, int):
@@ -263,7 +263,7 @@ def _devices_of(framework: str) -> dict[str, list[Any]]:
     if framework == "tf":
         import tensorflow as tf
 
-        for device in tf.config.list_physical_devices():
+        for device in tf.config.list_logical_devices():
             kind = device.device_type
             names = found.setdefault(kind.lower(), [])
             names.append(f"/{kind}:{len(names)}")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from albert_core import fast, processor
 from albert_core.config import AlbertConfig
 from albert_core.inputs import check_arrays
-from albert_core.packing import Packed, is_all_ours, pack_if_worth
+from albert_core.packing import Packed, pack_if_worth
 
 logger = logging.getLogger("albert_zoo")
 BATCH_TOKENS = 8192  # at once, on an accelerator
@@ -187,7 +187,7 @@ def tf_predictor(model: Any) -> Predictor:
 
         def forward(inputs: Any) -> Any:
             with ops.compact() if compiled else nullcontext():
-                ours = is_all_ours(model, "call")
+                ours = ops.is_open(model)
                 found = _outputs(model, modules, take, inputs, ours)
             return {name: tf.cast(found[name], tf.float32) for name in wanted}
 
@@ -201,7 +201,7 @@ def tf_predictor(model: Any) -> Predictor:
         padding: bool = False,
     ) -> Arrays:
         graph_of = graphs(*model.weights)
-        ours = is_all_ours(model, "call")
+        ours = ops.is_open(model)
         with tf.device(device):
             rows = _for_program(model, inputs, ours and not padding)
             given = {k: tf.nest.map_structure(tf.constant, x) for k, x in rows.items()}
@@ -232,7 +232,7 @@ def flax_predictor(model: Any) -> Predictor:
     import jax.numpy as jnp
     from flax import nnx
 
-    from albert_flax import modules
+    from albert_flax import modules, ops
 
     def wide(array: Any) -> Any:
         numbers = jnp.issubdtype(array.dtype, jnp.floating)
@@ -241,29 +241,32 @@ def flax_predictor(model: Any) -> Predictor:
     def take(hidden: Any, positions: Any) -> Any:
         return jnp.take_along_axis(hidden, positions[..., None], 1)
 
-    def made() -> tuple[Any, Any, bool]:
-        """The model as it is now: its program, its numbers, whether all is ours."""
-        graph, state = nnx.split(model.module)
-        ours = is_all_ours(model.module, "__call__")
+    def program() -> tuple[Any, bool]:
+        """What computes the model as it is now, and whether all of that is ours."""
+        module = model.module
+        graph, ours = nnx.graphdef(module), ops.is_open(module)
 
         def forward(state: Any, inputs: Any, wanted: tuple[str, ...]) -> Any:
             found = _outputs(nnx.merge(graph, state), modules, take, inputs, ours)
             return {name: found[name].astype(jnp.float32) for name in wanted}
 
-        program = jax.jit(forward, static_argnames="wanted")
-        return program, jax.tree.map(wide, state), ours
+        return jax.jit(forward, static_argnames="wanted"), ours
 
-    latest = _Latest(made)
+    def numbers() -> Any:
+        return jax.tree.map(wide, nnx.state(model.module))
+
+    programs, states = _Latest(program), _Latest(numbers)
 
     def run(
         inputs: Mapping[str, NDArray[Any]],
         wanted: Sequence[str],
         padding: bool = False,
     ) -> Arrays:
-        program, state, ours = latest(model._program, model.params)
+        compiled, ours = programs(model._program)
+        state = states(model._program, model.params)
         with jax.default_matmul_precision("highest"):
             rows = _for_program(model, inputs, ours and not padding)
-            found = program(state, rows, tuple(wanted))
+            found = compiled(state, rows, tuple(wanted))
         return {name: np.asarray(value) for name, value in found.items()}
 
     devices = jax.tree.leaves(model.params)[0].devices()

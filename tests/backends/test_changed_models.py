@@ -1,5 +1,11 @@
 """Fast paths of models that users have changed: parts of their own, hooks, weights."""
 
+import copy
+import functools
+import sys
+import threading
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -9,6 +15,7 @@ import torch
 from albert_core import processor
 from albert_core.fast import fast_paths
 from albert_core.packing import Packed, pack
+from albert_torch import fused
 from albert_zoo import predictors
 from tests.backends.adapters import class_of
 from tests.backends.test_fast_paths import hidden, maker, model, off, ragged
@@ -93,6 +100,40 @@ def test_an_encoder_of_others_gets_the_mask_as_it_was(framework, tmp_path):
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_pool_of_others_gets_padding_as_it_was(framework, tmp_path):
+    path, kind = write(tmp_path / "made", tiny()), class_of(framework, "Model")
+    own = kind.module_class if framework == "flax" else kind
+    largest = LARGEST[framework]
+
+    class Mine(own):
+        def pool(self, hidden_states):
+            return largest(hidden_states)[:, 0]
+
+    if framework == "flax":
+        Mine = type("Whole", (kind,), {"module_class": Mine})
+    predictor = predictor_of(framework, Mine.from_pretrained(path))
+    found = predictor.run(given(), ("pooler_output",), True)["pooler_output"]
+    with fast_paths(False):
+        plain = predictor_of(framework, Mine.from_pretrained(path))
+        plain = plain.run(given(), ("pooler_output",))["pooler_output"]
+    assert np.abs(found - plain).max() < 1e-5
+    found = predictor.run(given(), ("pooler_output",))["pooler_output"]
+    assert np.abs(found - plain).max() < 1e-5
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_text_without_tokens_has_the_outputs_that_it_has_alone(framework, tmp_path):
+    """Of a head that pools: there is no first token, and something stands there."""
+    path = write(tmp_path / "made", tiny(), "ForSequenceClassification")
+    model = class_of(framework, "ForSequenceClassification").from_pretrained(path)
+    assert not given()["attention_mask"].any(1).all()
+    found = predictor_of(framework, model).run(given(), ("logits",))["logits"]
+    with fast_paths(False):
+        plain = predictor_of(framework, model).run(given(), ("logits",))["logits"]
+    assert np.abs(found - plain).max() < 1e-5
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
 @pytest.mark.parametrize("change", ["weights", "heads"])
 def test_predictors_see_what_a_model_became(framework, change, tmp_path):
     config = tiny(num_hidden_layers=2)
@@ -123,7 +164,79 @@ def _halved(params):
     return params / 2
 
 
+def test_new_numbers_compile_nothing_in_jax(tmp_path):
+    path = write(tmp_path / "made", tiny(num_hidden_layers=2))
+    model = class_of("flax", "Model").from_pretrained(path)
+    predictor = predictors.flax_predictor(model)
+    predictor.run(given(), LAST)
+    model.params = _halved(model.params)
+    seen = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, *_, **__: seen.append(event)
+    )
+    predictor.run(given(), LAST)
+    assert not [event for event in seen if "backend_compile" in event]
+    predictor.run({name: x[:, :4] for name, x in given().items()}, LAST)
+    assert [event for event in seen if "backend_compile" in event]
+
+
 # What only PyTorch has
+
+
+def _wrap(model):
+    old = model.forward
+
+    @functools.wraps(old)
+    def forward(*arguments, attention_mask, **more):
+        assert attention_mask.sum() > 0  # which `Packed` has not
+        return old(*arguments, attention_mask=attention_mask, **more)
+
+    model.forward = forward
+
+
+def _look_around(model):
+    class Around(torch.nn.Linear):
+        def forward(self, hidden):
+            return super().forward(hidden) + hidden.amax(1, keepdim=True)[..., :1]
+
+    model.classifier = Around(model.config.hidden_size, 2)
+
+
+def _hook(model):
+    model.classifier.register_forward_hook(
+        lambda module, given, found: found + given[0].amax(1, keepdim=True)[..., :1]
+    )
+
+
+@pytest.mark.parametrize("change", [_wrap, _look_around, _hook])
+def test_what_looks_at_masks_or_padding_finds_them(change, tmp_path):
+    head = "ForTokenClassification"
+    path = write(tmp_path / "made", tiny(), head)
+    model = class_of("torch", head).from_pretrained(path).eval()
+    change(model)
+    found = predictors.torch_predictor(model).run(given(), ("logits",))["logits"]
+    with fast_paths(False):
+        plain = predictors.torch_predictor(model).run(given(), ("logits",))["logits"]
+    assert off(found, plain, given()["attention_mask"]) < 2e-6
+
+
+def test_optimizers_step_while_others_freeze(model):
+    one, _ = model
+    optimizer = torch.optim.SGD(one.parameters(), lr=0.0)
+    group = one.encoder.albert_layer_groups[0]
+    copies = [copy.copy(group) for _ in range(2000)]
+    for each in copies[:500]:
+        fused.freeze(each)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    freezing = threading.Thread(target=lambda: [*map(fused.freeze, copies[500:])])
+    try:
+        freezing.start()
+        while freezing.is_alive():
+            optimizer.step()
+    finally:
+        sys.setswitchinterval(before)
+        freezing.join()
 
 
 def test_hooks_of_a_model_and_its_encoder_are_called(tmp_path):

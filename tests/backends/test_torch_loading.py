@@ -3,6 +3,7 @@
 import copy
 import json
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -236,6 +237,34 @@ def test_threads_do_not_build_in_each_other_s_number_type():
         assert not built
     other.join()
     assert built == [torch.get_default_dtype()] == [torch.float32]
+
+
+FORK = """
+import os, threading
+from albert_torch.pretrained import default_dtype
+
+def build():
+    with default_dtype("float32"):
+        inside.set()
+        leave.wait()
+
+inside, leave = threading.Event(), threading.Event()
+threading.Thread(target=build).start()
+inside.wait()
+child = os.fork()
+if child == 0:
+    with default_dtype("float32"):
+        os._exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+leave.set()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_forked_process_builds_whatever_others_did_before():
+    command = [sys.executable, "-W", "ignore", "-c", FORK]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert shown.stdout == "7\n", shown.stderr
 
 
 def test_a_number_type_that_is_none(tmp_path):

@@ -163,11 +163,12 @@ def test_devices_have_the_names_of_each_framework(monkeypatch):
 
     found = [SimpleNamespace(device_type=kind) for kind in ("CPU", "GPU", "GPU")]
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda: found)
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda: found)
     names = [models.place("torch", x) for x in (None, -1, 0, "cpu", "cuda", "cuda:1")]
     assert names == ["auto", "cpu", "cuda:0", "cpu", "cuda", "cuda:1"]
     names = [models.place("tf", x) for x in ("auto", -1, "cpu", "cuda:1")]
     assert names == ["auto", "/CPU:0", "/CPU:0", "/GPU:1"]
+    assert models.place("tf", "/GPU:0") == "/GPU:0"
     assert models.place("flax", -1).platform == "cpu"
     with pytest.raises(InputError, match=r"cpu:9'; JAX .* has .*0"):
         models.place("flax", "cpu:9")
