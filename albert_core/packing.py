@@ -173,10 +173,17 @@ def pack(given: ArrayLike, few_shapes: bool = False) -> Packed:
     )
 
 
-def pack_if_worth(mask: NDArray[Any]) -> Any:
-    """A mask [..., texts, width], packed into few shapes where that saves enough."""
+def pack_if_worth(mask: NDArray[Any], spare: bool = False) -> Any:
+    """A mask [..., texts, width], packed into few shapes where that saves enough.
+
+    Args:
+        mask: 1 for tokens, 0 for padding.
+        spare: Whether rows without a token at the end are nobody's.
+    """
     rows = mask.reshape(-1, mask.shape[-1])
-    if not fast.allowed() or rows.all() or not begins(rows):
+    used = np.flatnonzero(rows.any(-1))
+    texts = rows[: used.max(initial=-1) + 1] if spare else rows
+    if not fast.allowed() or rows.all() or not begins(texts):
         return mask
     packed = pack(rows, few_shapes=True)
     return packed if packed.take.size <= WORTH * mask.size else mask

@@ -34,7 +34,8 @@ class Predictor:
         run: Takes inputs by name and the names of the wanted outputs. With "positions"
             [batch, count] among the inputs of a masked language model, there are
             logits of those places only. At last, whether what stands at padding is
-            read; it means nothing otherwise.
+            read; it means nothing otherwise, nor does what rows without a token at the
+            end give.
         batch_tokens: How many tokens at once are fastest, about.
         shares_rows: Whether texts are put into rows together, which are all of few
             shapes.
@@ -114,7 +115,7 @@ def _for_program(
     inputs: dict[str, Any] = _shaped(model, given)
     mask = inputs.get("attention_mask")
     if mask is not None and leave_out:
-        inputs["attention_mask"] = pack_if_worth(mask)
+        inputs["attention_mask"] = pack_if_worth(mask, spare=True)
     return inputs
 
 

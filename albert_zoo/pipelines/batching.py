@@ -159,7 +159,5 @@ def stack(
         array = np.full((batch.size, width), fill, np.int32)
         for place, row in enumerate(rows):
             array[place, : len(row[name])] = row[name]
-        if name == "attention_mask":
-            array[len(rows) :, 0] = 1  # texts of nothing, as short as there can be
         arrays[name] = array
     return arrays

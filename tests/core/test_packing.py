@@ -5,7 +5,7 @@ import pytest
 
 from albert_core.errors import InputError
 from albert_core.fast import VARIABLE, allowed, fast_paths
-from albert_core.packing import Packed, check, few, pack
+from albert_core.packing import Packed, check, few, pack, pack_if_worth
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -70,6 +70,15 @@ def test_what_holds_no_token_is_a_row_of_nothing():
     packed = pack(np.zeros((3, 4)))
     assert packed.text.tolist() == [[0, 0, 0, 0]]
     assert pack(np.zeros((2, 0))).take.shape == (1, 0)
+
+
+def test_only_rows_at_the_end_can_be_spare():
+    mask = np.zeros((8, 6), int)
+    mask[:5, 0] = 1
+    assert pack_if_worth(mask) is mask
+    assert pack_if_worth(mask, spare=True).take.shape == (1, 6)
+    assert pack_if_worth(mask[[0, 5, 1]], spare=True).shape == (3, 6)
+    assert pack_if_worth(mask[5:], spare=True).take.shape == (1, 6)
 
 
 def test_fast_paths_are_switched_by_the_environment_and_in_a_block(monkeypatch):
