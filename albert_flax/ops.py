@@ -196,13 +196,13 @@ def _is_ours(group: Any) -> bool:
     return packing.is_all_ours(x for _, x in nnx.iter_modules(group))
 
 
-def is_open(module: nnx.Module) -> bool:
+def is_open(model: nnx.Module) -> bool:
     """Whether nobody but this library sees the mask of a model, and its padding."""
 
     def children(part: Any) -> Any:
         return (x for x in vars(part).values() if isinstance(x, nnx.Module))
 
-    return packing.is_all_ours(packing.parts_outside_layers(module, children))
+    return packing.is_all_ours(packing.parts_outside_layers(model, children))
 
 
 def repeat(

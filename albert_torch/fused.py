@@ -4,7 +4,7 @@ The activation is part of the product before it, query, key and value of a froze
 are one product, and padding that a `Packed` mask leaves out is not computed.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from threading import Lock
@@ -18,7 +18,6 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from albert_core import fast
-from albert_core.packing import is_all_ours, parts_outside_layers
 from albert_torch import kernels
 from albert_torch.packing import Unpadded, attend_texts, is_long
 
@@ -124,14 +123,6 @@ def _notice_optimizers() -> None:
     register_optimizer_step_post_hook(forget)
 
 
-def is_open(model: nn.Module) -> bool:
-    """Whether nobody but this library sees the mask of a model, and its padding."""
-    parts = parts_outside_layers(model, nn.Module.children)
-    return is_all_ours(parts) and not (
-        _has_global_hooks() or any(map(_has_hooks, parts))
-    )
-
-
 def is_plain(group: nn.Module, hidden: Tensor, output_attentions: bool) -> bool:
     """Whether the tokens of a group can stand elsewhere: nobody asks, or looks."""
     return (
@@ -154,6 +145,11 @@ def can_run(group: nn.Module, hidden: Tensor, head_mask: Any) -> bool:
         and not any(module.training for module in group.modules())
         and all(kernels.is_plain(x, hidden) for x in group.parameters())
     )
+
+
+def is_watched(modules: Iterable[nn.Module]) -> bool:
+    """Whether hooks look into calls of modules."""
+    return _has_global_hooks() or any(map(_has_hooks, modules))
 
 
 def _has_global_hooks() -> bool:

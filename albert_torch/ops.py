@@ -193,6 +193,12 @@ def _attend_fused(
     return context.transpose(1, 2)
 
 
+def is_open(model: nn.Module) -> bool:
+    """Whether nobody but this library sees the mask of a model, and its padding."""
+    parts = packing.parts_outside_layers(model, nn.Module.children)
+    return packing.is_all_ours(parts) and not fused.is_watched(parts)
+
+
 def repeat(
     group: nn.Module,
     times: int,

@@ -20,10 +20,9 @@ from albert_core.optimization import (
     update,
 )
 from albert_core.training import Part, added, is_pretraining, may_leave_padding_out
-from albert_torch.fused import is_open
 from albert_torch.int8 import is_int8
 from albert_torch.modules import table_of
-from albert_torch.ops import length_of
+from albert_torch.ops import is_open, length_of
 from albert_torch.packing import without_padding
 from albert_torch.pretrained import to_array, to_tensor
 from albert_torch.scoring import count_right, is_at, mix, summed_cross_entropy

@@ -123,7 +123,7 @@ def torch_predictor(model: Any) -> Predictor:
     """A predictor of a PyTorch model, which is put into evaluation mode."""
     import torch
 
-    from albert_torch import fused, modules, packing
+    from albert_torch import fused, modules, ops, packing
 
     model.eval()
     fused.freeze(model)
@@ -140,7 +140,7 @@ def torch_predictor(model: Any) -> Predictor:
             name: torch.from_numpy(array).to(model.device, torch.long)
             for name, array in _shaped(model, inputs).items()
         }
-        mask, ours = tensors.get("attention_mask"), fused.is_open(model)
+        mask, ours = tensors.get("attention_mask"), ops.is_open(model)
         if mask is not None and ours and not padding:
             tensors["attention_mask"] = packing.without_padding(mask)
         with torch.inference_mode():
